@@ -1,0 +1,1 @@
+"""What every Carillon service shares: contracts, transport, delivery, and the plumbing around them."""
