@@ -1,0 +1,1 @@
+"""PostgreSQL: bounded connections, sessions, group commit and migrations."""

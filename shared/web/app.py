@@ -1,0 +1,55 @@
+"""The shell that every service's routes stand in."""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from shared.process.service_tokens import ServiceTokens
+from shared.process.settings import ProcessSettings, ServiceAuthSettings
+from shared.web.body import MAX_BODY_BYTES, BodyMiddleware
+from shared.web.correlation import CorrelationMiddleware
+from shared.web.health import Readiness, health_router
+from shared.web.observation import ObservationMiddleware
+from shared.web.openapi import describe
+from shared.web.problems import add_problem_handlers
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build_app(
+    *,
+    settings: ProcessSettings,
+    title: str,
+    version: str,
+    lifespan: Lifespan,
+    readiness: Readiness,
+    internal_only: bool,
+    form_paths: Collection[str] = (),
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> FastAPI:
+    """An app with problems, correlation ids, body limits, /health, /ready and /metrics; add routers to it.
+
+    `internal_only`: no /docs and no /openapi.json. `form_paths`: routes that take a form in place of JSON
+    (whole paths). Where the settings have a service secret, `app.state.service_tokens` issues and checks
+    service tokens in the service's name.
+    """
+    app = FastAPI(
+        title=title,
+        version=version,
+        lifespan=lifespan,
+        openapi_url=None if internal_only else "/openapi.json",
+        docs_url=None if internal_only else "/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    if isinstance(settings, ServiceAuthSettings):
+        app.state.service_tokens = ServiceTokens(settings.service_secret, settings.service_name)
+    # The last that is added is the outermost.
+    app.add_middleware(BodyMiddleware, max_bytes=max_body_bytes, form_paths=form_paths)
+    app.add_middleware(ObservationMiddleware)
+    app.add_middleware(CorrelationMiddleware)
+    add_problem_handlers(app)
+    app.include_router(health_router(service=settings.service_name, version=version, readiness=readiness))
+    describe(app)
+    return app

@@ -1,0 +1,180 @@
+"""Request bodies: bounded in size and time, of the right type, and JSON that nothing behind can stumble over.
+
+The body is read here, whole, before routing. What is JSON is decoded once with msgspec, which is stricter
+than `json.loads`: no NaN, no Infinity, no lone surrogates, no UTF-16, and nesting that runs out of stack is
+an error of the sender, not of ours. Of a key that is given twice the last value counts.
+"""
+
+import asyncio
+from collections.abc import Collection
+
+import msgspec
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.web.problems import ApiProblem, problem_response
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+READ_TIMEOUT_S = 15.0
+MAX_JSON_DEPTH = 100
+_MOST_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_CLOSE = {"Connection": "close"}
+_SCOPE_KEY = "carillon.decoded_body"
+
+
+def decoded_body(request: Request) -> object:
+    """The JSON body as plain objects, decoded already; for routes that validate by themselves."""
+    return request.scope[_SCOPE_KEY]
+
+
+class BodyMiddleware:
+    """Answers 408, 413, 415 and 400 itself. `form_paths` take a form in place of JSON."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int = MAX_BODY_BYTES,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        form_paths: Collection[str] = (),
+    ) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._read_timeout_s = read_timeout_s
+        self._form_paths = frozenset(form_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or not _announces_body(scope):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._read(scope, receive)
+            if body is None:
+                return  # the client is gone
+            if body:
+                self._check(scope, body)
+        except ApiProblem as problem:
+            await problem_response(problem, path=scope["path"])(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        declared = int(_header(scope, b"content-length") or 0)
+        if declared > _MOST_DISCARDED_BYTES or (declared > self._max_bytes and _header(scope, b"expect")):
+            raise self._too_large(_CLOSE)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    size += len(message.get("body", b""))
+                    # What is too much is read on for a while and dropped: many clients look for an answer
+                    # only once they have sent everything.
+                    if size > _MOST_DISCARDED_BYTES:
+                        raise self._too_large(_CLOSE)
+                    if size <= self._max_bytes:
+                        chunks.append(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise ApiProblem(
+                status=408,
+                detail=f"The body was not complete within {self._read_timeout_s:g} s.",
+                headers=_CLOSE,
+            ) from None
+        if size > self._max_bytes:
+            raise self._too_large()
+        return b"".join(chunks)
+
+    def _check(self, scope: Scope, body: bytes) -> None:
+        content_type = _header(scope, b"content-type") or ""
+        media_type, _, parameters = content_type.partition(";")
+        media_type = media_type.strip().lower()
+        if scope["path"] in self._form_paths and media_type == _FORM_TYPE:
+            return
+        if media_type != "application/json" or not _is_utf8(parameters):
+            wanted = f"{_FORM_TYPE}" if scope["path"] in self._form_paths else "application/json"
+            raise ApiProblem(status=415, detail=f"Send the body as {wanted}.", headers={"Accept": wanted})
+        scope[_SCOPE_KEY] = decode_json(body)
+
+    def _too_large(self, headers: dict[str, str] | None = None) -> ApiProblem:
+        return ApiProblem(
+            status=413, detail=f"The body may have {self._max_bytes} bytes at most.", headers=headers
+        )
+
+
+def decode_json(body: bytes) -> object:
+    """Plain objects. Raises ApiProblem (400, `malformed_json`)."""
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise _malformed(str(error).removeprefix("JSON is malformed: ")) from error
+    except UnicodeDecodeError as error:
+        raise _malformed("the text is not UTF-8") from error
+    except RecursionError:
+        raise _malformed(f"nested deeper than {MAX_JSON_DEPTH} levels") from None
+    # Looked at only where there are enough brackets for it, and level by level, without recursion.
+    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _is_too_deep(decoded):
+        raise _malformed(f"nested deeper than {MAX_JSON_DEPTH} levels")
+    return decoded
+
+
+def _is_too_deep(decoded: object) -> bool:
+    level = [decoded]
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else _items(container))
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _items(container: object) -> list[object]:
+    return container if isinstance(container, list) else []
+
+
+def _malformed(reason: str) -> ApiProblem:
+    return ApiProblem(
+        status=400, kind="malformed_json", title="The body is not JSON", detail=f"Not valid JSON: {reason}."
+    )
+
+
+def _announces_body(scope: Scope) -> bool:
+    """RFC 9112 6.3: a request has a body where it says so."""
+    length = _header(scope, b"content-length")
+    return (length is not None and length != "0") or _header(scope, b"transfer-encoding") is not None
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
+def _is_utf8(parameters: str) -> bool:
+    name, _, charset = parameters.strip().partition("=")
+    return name.strip().lower() != "charset" or charset.strip().strip('"').lower() in ("utf-8", "utf8")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if not sent:
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replay

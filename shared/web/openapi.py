@@ -1,0 +1,106 @@
+"""The OpenAPI description: every route lists what it can answer, errors in the form they really have."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shared.contracts.http.base import ProblemBody
+from shared.web.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
+
+_SCHEMA = "Problem"
+_METHODS = ("get", "post", "put", "patch", "delete")
+_WITH_BODY = (400, 408, 413, 415, 422)
+_AUTHENTICATED = (401, 403)
+_DETAILS = {
+    400: "Not valid JSON: invalid character (byte 17).",
+    401: "No valid credentials were given.",
+    403: "This needs the scope notifications:send.",
+    404: "There is no such notification.",
+    408: "The body was not complete within 15 s.",
+    409: "A request with this key is still in progress.",
+    413: "The body may have 2097152 bytes at most.",
+    415: "Send the body as application/json.",
+    422: "template_code: Field required",
+    429: "At most 10 requests a minute.",
+    500: "The error was recorded under this correlation id.",
+    503: "The database does not answer; nothing is known to be stored. Ask again.",
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=` of a route or router: these statuses as problems, with an example each."""
+    return {status: _response(status) for status in statuses}
+
+
+def describe(app: FastAPI) -> None:
+    """Have `app.openapi()` speak of problems where FastAPI speaks of its own validation errors, and add
+    to each route what the shell around it answers."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description or None,
+        routes=app.routes,
+        tags=app.openapi_tags,
+    )
+    schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas[_SCHEMA] = problem
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    for path in document.get("paths", {}).values():
+        for method in _METHODS:
+            if method in path:
+                _complete(path[method])
+    return document
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    responses: dict[str, Any] = operation.setdefault("responses", {})
+    if "HTTPValidationError" in str(responses.get("422")):
+        responses["422"] = _response(422)
+    possible: list[int] = [500]
+    if "requestBody" in operation:
+        possible += _WITH_BODY
+    if operation.get("security"):
+        possible += _AUTHENTICATED
+    for status in possible:
+        responses.setdefault(str(status), _response(status))
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _response(status: int) -> dict[str, Any]:
+    kind, title = ("malformed_json", "The body is not JSON") if status == 400 else KINDS[status]
+    example: dict[str, Any] = {
+        "type": TYPE_PREFIX + kind,
+        "title": title,
+        "status": status,
+        "detail": _DETAILS.get(status, title),
+        "instance": "/api/v1/notifications",
+        "correlation_id": "0192f4c1-7d3b-7c7e-9d6a-1f6f3a2b4c5d",
+    }
+    if status == 422:
+        example["errors"] = [{"field": "template_code", "message": "Field required"}]
+    response: dict[str, Any] = {
+        "description": title,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_SCHEMA}"}, "example": example}},
+    }
+    if status in (429, 503):
+        response["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+        }
+    if status == 401:
+        response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return response

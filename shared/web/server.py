@@ -1,0 +1,118 @@
+"""Running a service: what `python -m X_service` and `python -m X_service migrate` do."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from shared.database.errors import DatabaseUnavailable
+from shared.process.logging import configure_logging
+from shared.process.settings import DatabaseSettings, ProcessSettings
+
+log = structlog.get_logger()
+
+GRACE_S = 20
+"""How long requests that are being answered may take once the process was told to stop."""
+_KEEP_ALIVE_S = 65
+"""Longer than our clients keep an idle connection, so that none of them meets a closed one."""
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+def serve(app: FastAPI, settings: ProcessSettings) -> None:
+    """Answer until SIGTERM or SIGINT, then finish what is in hand, run the lifespan's end, and return."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            # Whoever can reach the port could else choose the address that rate limits go by.
+            proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    # uvicorn raises the signal again once it has stopped; it has done its work by then.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    server.run()
+    log.info("service.stopped")
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, in our words; uvicorn's own are logged from warnings upwards."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started:
+            log.info("service.started", host=self.config.host, port=self.config.port)
+
+
+def run_service(
+    create_app: Callable[[S], FastAPI],
+    settings_class: Callable[[], S],
+    *,
+    migrations: Path | None = None,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """`__main__` of a service; gives the exit code. Without an argument it serves; with `migrate` it
+    creates the database where it is absent and brings it to the newest revision under `migrations`."""
+    command = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        settings = settings_class()
+    except ValidationError as error:
+        return _refuse(_sentences(error))
+    configure_logging(service=settings.service_name, level=settings.log_level, format=settings.log_format)
+    if command == ["migrate"] and migrations is not None and isinstance(settings, DatabaseSettings):
+        return _migrate(settings.database_url, migrations)
+    if command:
+        return _refuse(f"unknown arguments: {' '.join(command)}; there is only `migrate`, or none to serve")
+    serve(create_app(settings), settings)
+    return 0
+
+
+def _migrate(url: str, migrations: Path) -> int:
+    # Alembic takes a good part of a second to import, which a service that serves (and that is to be back
+    # soon after it was killed) need not spend.
+    from shared.database.migrations import ensure_database, migrate  # noqa: PLC0415
+
+    async def both() -> None:
+        await ensure_database(url)
+        await migrate(url, migrations)
+
+    try:
+        asyncio.run(both())
+    except DatabaseUnavailable as error:
+        log.error("database.not_migrated", reason=str(error))
+        return 1
+    return 0
+
+
+def _sentences(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = "_".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"CARILLON_{name.upper()}: {message}" if name else message)
+    return "; ".join(parts)
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return 2
