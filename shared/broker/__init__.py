@@ -1,0 +1,1 @@
+"""The message broker: one small interface, and the transports behind it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL as a message broker, in a database of its own."""
