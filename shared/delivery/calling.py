@@ -1,0 +1,263 @@
+"""One attempt: claim, call, settle, report. Once begun it runs to its end, whatever becomes of its caller."""
+
+import asyncio
+import random
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import structlog
+
+from shared.contracts.channels import Channel
+from shared.contracts.delivery import (
+    Attempt,
+    DeliveryReported,
+    DeliveryRequested,
+    DeliveryState,
+    Problem,
+)
+from shared.database.errors import DatabaseError
+from shared.delivery import metrics
+from shared.delivery.ledger import Ledger
+from shared.delivery.ledger_rows import Claim, LedgerRow, Opening, SettledAttempt
+from shared.delivery.outcomes import Accepted, Outcome, Unknown
+from shared.delivery.provider import Provider, ProviderCall, Target
+from shared.delivery.reporter import Reporter
+from shared.delivery.retry import settle
+from shared.delivery.rota import Rota, Turn
+from shared.process.clock import Clock
+
+log = structlog.get_logger()
+ContentT = TypeVar("ContentT")
+
+SLOW_CALL_S = 1.0
+"""A call that takes longer, in seconds, is reported as `sending` while it goes on."""
+LONGEST_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Generic[ContentT]):
+    """What one attempt needs to know. `earlier` are the run's attempts so far; `token` makes asking for the
+    same claim again safe."""
+
+    request: DeliveryRequested
+    opening: Opening
+    target: Target
+    content: ContentT
+    attempt: int
+    earlier: tuple[Attempt, ...]
+    token: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallEnded:
+    """`claimed` is False where another copy of the message was faster; `step` is the broker's delay after
+    which the message is to come back, None where it is not."""
+
+    claimed: bool
+    step: int | None = None
+
+
+class Caller(Generic[ContentT]):
+    """Makes attempts, and keeps the leases of those in flight alive."""
+
+    def __init__(
+        self,
+        *,
+        channel: Channel,
+        ledger: Ledger,
+        reporter: Reporter,
+        clock: Clock,
+        lease_margin_s: float,
+    ) -> None:
+        self._channel = channel
+        self._ledger = ledger
+        self._reporter = reporter
+        self._clock = clock
+        self._lease_margin_s = lease_margin_s
+        self._running: set[asyncio.Task[CallEnded]] = set()
+        self._leased: dict[int, Claim] = {}
+
+    async def attempt(self, call: Call[ContentT], turn: Turn[ContentT], *, rota: Rota[ContentT]) -> CallEnded:
+        """Make one attempt with the turn given, and give the turn back to its rota. Cancelling the caller
+        does not end the attempt. Raises DatabaseError where the claim could not be written; no provider
+        was called then."""
+        task = asyncio.create_task(self._attempt(call, turn, rota))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def finish(self, *, grace_s: float) -> None:
+        """Wait for the attempts in flight; what has not ended in `grace_s` seconds is left to the ledger."""
+        if self._running:
+            _, left = await asyncio.wait(self._running, timeout=grace_s)
+            if left:
+                log.warning("delivery.left_in_flight", attempts=len(left))
+
+    async def keep_leases(self) -> None:
+        """Renew the leases of calls in flight, for ever."""
+        while True:
+            await asyncio.sleep(self._lease_margin_s / 3)
+            if self._leased:
+                await self._ledger.renew(list(self._leased.values()))
+
+    async def _attempt(self, call: Call[ContentT], turn: Turn[ContentT], rota: Rota[ContentT]) -> CallEnded:
+        provider = turn.provider
+        claim = Claim(
+            opening=call.opening,
+            attempt=call.attempt,
+            provider=provider.name,
+            lease=timedelta(seconds=provider.timeout_s + self._lease_margin_s),
+            token=call.token,
+        )
+        # The deadline is taken before the claim, so that on whichever clock it ends before the lease.
+        deadline = time.monotonic() + provider.timeout_s
+        try:
+            claimed = await self._ledger.claim(claim)
+        except BaseException:
+            rota.cancel(turn)
+            raise
+        if not claimed:
+            rota.cancel(turn)
+            return CallEnded(claimed=False)
+        self._leased[id(claim)] = claim
+        try:
+            return await self._call_and_settle(call, turn, rota, deadline=deadline)
+        finally:
+            del self._leased[id(claim)]
+
+    async def _call_and_settle(
+        self, call: Call[ContentT], turn: Turn[ContentT], rota: Rota[ContentT], *, deadline: float
+    ) -> CallEnded:
+        started_at, began = self._clock.now(), time.monotonic()
+        outcome, stack = await self._call(call, turn.provider, deadline=deadline)
+        took_s = time.monotonic() - began
+        rota.finish(turn, outcome)
+        kind = type(outcome).__name__.lower()
+        problem = None if isinstance(outcome, Accepted) else outcome.problem
+        entry = Attempt(
+            number=call.attempt,
+            provider=turn.provider.name,
+            outcome=kind,
+            problem=problem,
+            started_at=started_at,
+            duration_ms=round(took_s * 1000),
+        )
+        settlement = settle(
+            outcome, earlier=call.earlier, category=call.request.category, chance=random.random()
+        )
+        row = await self._settle(
+            SettledAttempt(
+                key=call.opening.key,
+                attempt=call.attempt,
+                settlement=settlement,
+                provider_message_id=outcome.provider_message_id if isinstance(outcome, Accepted) else None,
+                problem=problem,
+                attempts=(*call.earlier, entry),
+            )
+        )
+        self._count(call, turn.provider.name, kind=kind, took_s=took_s)
+        log.info(
+            "attempt.settled",
+            notification_id=str(call.request.notification_id),
+            run=call.request.run,
+            target=call.target.id,
+            attempt=call.attempt,
+            provider=turn.provider.name,
+            outcome=kind,
+            problem=None if problem is None else problem.kind,
+            duration_ms=entry.duration_ms,
+        )
+        if row is None:
+            metrics.LATE_RESULTS.labels(self._channel.value).inc()
+            return CallEnded(claimed=True)
+        if settlement.possible_duplicate:
+            metrics.POSSIBLE_DUPLICATES.labels(self._channel.value).inc()
+        await self._reporter.report(row, stack=stack)
+        return CallEnded(claimed=True, step=settlement.step)
+
+    async def _call(
+        self, call: Call[ContentT], provider: Provider[ContentT], *, deadline: float
+    ) -> tuple[Outcome, str | None]:
+        announcement = asyncio.get_running_loop().call_later(SLOW_CALL_S, self._announce, call, provider.name)
+        try:
+            async with asyncio.timeout(provider.timeout_s + 1):
+                return await provider.send(self._provider_call(call, deadline)), None
+        except TimeoutError:
+            problem = Problem(kind="provider.timeout", message="The provider did not answer in time.")
+            return Unknown(problem=problem), None
+        except Exception:
+            # A provider that raises has a defect; whether the message went out cannot be told.
+            log.exception("provider.raised", provider=provider.name)
+            problem = Problem(kind="provider.defect", message="Calling the provider failed in our own code.")
+            return Unknown(problem=problem), traceback.format_exc()
+        finally:
+            announcement.cancel()
+
+    def _provider_call(self, call: Call[ContentT], deadline: float) -> ProviderCall[ContentT]:
+        request = call.request
+        message_id = f"{request.notification_id}.{request.run}"
+        if call.opening.targets > 1:
+            message_id = f"{message_id}.{call.target.id}"
+        return ProviderCall(
+            notification_id=request.notification_id,
+            run=request.run,
+            attempt=call.attempt,
+            message_id=message_id,
+            category=request.category,
+            target=call.target,
+            content=call.content,
+            created_at=request.created_at,
+            deadline=deadline,
+            correlation_id=request.correlation_id,
+        )
+
+    def _announce(self, call: Call[ContentT], provider: str) -> None:
+        report = DeliveryReported(
+            notification_id=call.request.notification_id,
+            run=call.request.run,
+            target=call.target.id,
+            targets=call.opening.targets,
+            channel=self._channel,
+            attempt=call.attempt,
+            state=DeliveryState.SENDING,
+            provider=provider,
+            provider_message_id=None,
+            problem=None,
+            possible_duplicate=False,
+            deferred_until=None,
+            attempts=call.earlier,
+            occurred_at=self._clock.now(),
+            correlation_id=call.request.correlation_id,
+        )
+        announcing = asyncio.create_task(self._announced(report))
+        self._running.add(announcing)
+        announcing.add_done_callback(self._running.discard)
+
+    async def _announced(self, report: DeliveryReported) -> CallEnded:
+        await self._reporter.announce(report)
+        return CallEnded(claimed=True)
+
+    async def _settle(self, settled: SettledAttempt) -> LedgerRow | None:
+        """Until it is committed or the process dies: an outcome that is not written would be forgotten."""
+        pause_s = 0.05
+        while True:
+            try:
+                return await self._ledger.settle(settled)
+            except DatabaseError:
+                log.warning("settlement.repeated", notification_id=str(settled.key.notification_id))
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    def _count(self, call: Call[ContentT], provider: str, *, kind: str, took_s: float) -> None:
+        channel = self._channel.value
+        metrics.ATTEMPTS.labels(channel, provider, kind).inc()
+        metrics.CALL_SECONDS.labels(channel, provider).observe(took_s)
+        if kind == "accepted" and call.attempt == 1 and call.request.run == 1:
+            since = (self._clock.now() - call.request.created_at).total_seconds()
+            metrics.ACCEPT_TO_PROVIDER_SECONDS.labels(channel, call.request.lane.value).observe(
+                max(since, 0.0)
+            )

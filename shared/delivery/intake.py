@@ -1,0 +1,94 @@
+"""Takes messages from a channel's lanes and sees each to its end at the broker."""
+
+import asyncio
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from shared.broker.interface import Broker, Consumer, Delivery
+from shared.broker.topology import lane_queue
+from shared.contracts.channels import Channel, Lane
+from shared.contracts.delivery import DeliveryRequested
+from shared.delivery import metrics
+from shared.delivery.worker import Worker
+from shared.process.correlation import bind_correlation_id
+from shared.process.tasks import BackgroundTasks
+
+log = structlog.get_logger()
+ContentT = TypeVar("ContentT")
+
+PREFETCH_FACTOR = 8
+"""Messages taken per provider call in flight: enough that look-ups and claims come in groups."""
+
+LAST_MOMENTS_S = 2.0
+
+
+class Intake(Generic[ContentT]):
+    """One consumer for each lane. A message is acked only after what became of it stands in the ledger."""
+
+    def __init__(
+        self, *, broker: Broker, channel: Channel, worker: Worker[ContentT], shares: Mapping[Lane, int]
+    ) -> None:
+        self._broker = broker
+        self._channel = channel
+        self._worker = worker
+        self._shares = shares
+        self._consumers: dict[Lane, Consumer] = {}
+        self._loops = BackgroundTasks()
+        self._handling: set[asyncio.Task[None]] = set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether every lane has a consumer that the broker knows of."""
+        return bool(self._consumers) and all(consumer.alive for consumer in self._consumers.values())
+
+    def start(self) -> None:
+        """Begin to consume."""
+        for lane, share in self._shares.items():
+            consumer = self._broker.consume(lane_queue(self._channel, lane), prefetch=share * PREFETCH_FACTOR)
+            self._consumers[lane] = consumer
+            self._loops.start(f"consume.{lane.value}", partial(self._consume, lane))
+
+    async def close(self) -> None:
+        """Take nothing more, and hand back what has not been claimed; attempts in flight go on."""
+        await self._loops.close()
+        for consumer in self._consumers.values():
+            await consumer.close()
+        if self._handling:
+            # Most end within moments; what waits (for a peer, a provider, its time) goes back to the broker.
+            await asyncio.wait(self._handling, timeout=LAST_MOMENTS_S)
+        for task in tuple(self._handling):
+            task.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
+    async def _consume(self, lane: Lane) -> None:
+        async for delivery in self._consumers[lane]:
+            task = asyncio.create_task(self._handle(delivery, lane))
+            self._handling.add(task)
+            task.add_done_callback(self._handling.discard)
+
+    async def _handle(self, delivery: Delivery, lane: Lane) -> None:
+        with metrics.IN_FLIGHT.labels(self._channel.value, lane.value).track_inprogress():
+            try:
+                request = msgspec.json.decode(delivery.body, type=DeliveryRequested)
+            except msgspec.DecodeError:
+                metrics.UNDECODABLE.labels(self._channel.value).inc()
+                log.warning("message.undecodable", queue=delivery.queue, bytes=len(delivery.body))
+                await delivery.park(delivery.body)
+                return
+            bind_correlation_id(request.correlation_id)
+            try:
+                step = await self._worker.deliver(request, delivery.body, known=delivery.deliveries > 1)
+            except Exception:
+                # What may be expected is an outcome; this is a defect of ours with this one message.
+                log.exception("delivery.defect", notification_id=str(request.notification_id))
+                await self._worker.fail(request, delivery.body, stack=traceback.format_exc())
+                step = None
+            if step is None:
+                await delivery.ack()
+            else:
+                await delivery.retry_later(step)

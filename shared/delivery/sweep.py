@@ -1,0 +1,140 @@
+"""The ledger's own sweep: what a crash, a lost message or a silent gateway has left behind."""
+
+import asyncio
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from shared.contracts.channels import Channel
+from shared.contracts.delivery import Attempt, DeliveryRequested, Problem
+from shared.delivery import metrics
+from shared.delivery.ledger import Ledger
+from shared.delivery.ledger_rows import LedgerRow, SettledAttempt
+from shared.delivery.outcomes import Unknown
+from shared.delivery.reporter import Reporter
+from shared.delivery.retry import settle
+from shared.delivery.worker import Worker
+from shared.process.correlation import correlation_scope
+
+log = structlog.get_logger()
+ContentT = TypeVar("ContentT")
+
+OVERDUE_GRACE = timedelta(seconds=1)
+"""How long after its due time an attempt is left to the copy that comes back through the broker."""
+BATCH = 200
+MOST_IN_HAND = 200
+LEASE_EXPIRED = Problem(
+    kind="lease.expired",
+    message="The process that was sending it ended or stalled; the message may or may not have gone out.",
+)
+
+
+class Sweep(Generic[ContentT]):
+    """Settles attempts whose lease has run out, makes attempts that are overdue, repeats reports that had
+    no receipt. Any number of processes may sweep one ledger: claims and row locks keep them apart."""
+
+    def __init__(
+        self,
+        *,
+        channel: Channel,
+        ledger: Ledger,
+        worker: Worker[ContentT],
+        reporter: Reporter,
+        interval_s: float,
+        report_repeat: timedelta,
+    ) -> None:
+        self._channel = channel
+        self._ledger = ledger
+        self._worker = worker
+        self._reporter = reporter
+        self._interval_s = interval_s
+        self._report_repeat = report_repeat
+        self._in_hand: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            await self.settle_expired()
+            await self.resume_overdue()
+            await self.repeat_reports()
+            await asyncio.sleep(self._interval_s)
+
+    async def close(self) -> None:
+        """Drop what has not been claimed; attempts in flight go on."""
+        for task in tuple(self._in_hand):
+            task.cancel()
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
+
+    async def settle_expired(self) -> None:
+        """An expired attempt may have gone out or not: it is never claimed anew, but settled as a doubt."""
+        for row in await self._ledger.expired(limit=BATCH):
+            await self._settle_as_unknown(row)
+
+    async def resume_overdue(self) -> None:
+        """Deliver what is overdue, without the broker."""
+        free = MOST_IN_HAND - len(self._in_hand)
+        if free <= 0:
+            return
+        requests: dict[tuple[object, int], bytes] = {}
+        for row in await self._ledger.overdue(grace=OVERDUE_GRACE, limit=free):
+            if row.request is not None:
+                requests[row.key.notification_id, row.key.run] = row.request
+        for raw in requests.values():
+            task = asyncio.create_task(self._deliver(raw))
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
+
+    async def repeat_reports(self) -> None:
+        """Report again what the gateway has not acknowledged."""
+        rows = await self._ledger.take_unreported(after=self._report_repeat, limit=BATCH)
+        if rows:
+            await self._reporter.repeat(rows)
+
+    async def _deliver(self, raw: bytes) -> None:
+        request = msgspec.json.decode(raw, type=DeliveryRequested)
+        with correlation_scope(request.correlation_id):
+            try:
+                await self._worker.deliver(request, raw, known=True)
+            except Exception:
+                log.exception("delivery.defect", notification_id=str(request.notification_id))
+
+    async def _settle_as_unknown(self, row: LedgerRow) -> None:
+        if row.request is None or row.provider is None:
+            log.error("ledger.row_incomplete", notification_id=str(row.key.notification_id))
+            return
+        category = msgspec.json.decode(row.request, type=DeliveryRequested).category
+        outcome = Unknown(problem=LEASE_EXPIRED)
+        settlement = settle(outcome, earlier=row.attempts, category=category, chance=0.0)
+        entry = Attempt(
+            number=row.attempt,
+            provider=row.provider,
+            outcome="unknown",
+            problem=LEASE_EXPIRED,
+            started_at=row.updated_at,
+            duration_ms=0,
+        )
+        settled = await self._ledger.settle(
+            SettledAttempt(
+                key=row.key,
+                attempt=row.attempt,
+                settlement=settlement,
+                provider_message_id=None,
+                problem=LEASE_EXPIRED,
+                attempts=(*row.attempts, entry),
+            )
+        )
+        if settled is None:
+            return
+        log.warning(
+            "lease.expired",
+            notification_id=str(row.key.notification_id),
+            target=row.key.target,
+            attempt=row.attempt,
+            state=settled.state.value,
+        )
+        if settlement.possible_duplicate:
+            metrics.POSSIBLE_DUPLICATES.labels(self._channel.value).inc()
+        with correlation_scope(row.correlation_id):
+            await self._reporter.report(settled)

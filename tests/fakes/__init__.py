@@ -1,0 +1,1 @@
+"""Servers for tests: real protocols over real connections, with faults to order."""

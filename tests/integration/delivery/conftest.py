@@ -1,0 +1,158 @@
+"""A channel with a real ledger and a real broker, and a provider in the test's hands."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from shared.broker.factory import connect_broker
+from shared.broker.interface import Broker
+from shared.broker.topology import FAILED_QUEUE, REPORTS_QUEUE
+from shared.contracts.channels import Channel, Lane
+from shared.contracts.delivery import DeliveryKey, DeliveryParked, DeliveryReported, DeliveryRequested
+from shared.database.engine import Database
+from shared.database.migrations import migrate
+from shared.delivery.calling import Caller
+from shared.delivery.dry_run import DryRun
+from shared.delivery.ledger import MIGRATIONS, Ledger
+from shared.delivery.ledger_rows import LedgerRow
+from shared.delivery.preparation import Preparation
+from shared.delivery.rendering import Renderer
+from shared.delivery.reporter import Reporter
+from shared.delivery.rota import Rota
+from shared.delivery.sweep import Sweep
+from shared.delivery.worker import Worker
+from shared.process.clock import SystemClock
+from tests.fakes.delivery import People, PlainChannel, ScriptedProvider, Templates
+
+
+class ChannelUnderTest:
+    """What a test of the worker does and looks at."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        broker: Broker,
+        people: People,
+        templates: Templates,
+        provider: ScriptedProvider,
+    ) -> None:
+        self.people, self.provider, self.broker, self.database = people, provider, broker, database
+        self.ledger = Ledger(database)
+        self.reporter = Reporter(broker, channel=Channel.PUSH)
+        self.caller: Caller[str] = Caller(
+            channel=Channel.PUSH,
+            ledger=self.ledger,
+            reporter=self.reporter,
+            clock=SystemClock(),
+            lease_margin_s=15,
+        )
+        preparation = Preparation(
+            adapter=PlainChannel(),
+            recipients=people,
+            templates=templates,
+            renderer=Renderer(),
+            clock=SystemClock(),
+        )
+        self.worker: Worker[str] = Worker(
+            preparation=preparation,
+            ledger=self.ledger,
+            rota=Rota([provider]),
+            dry_run=Rota([DryRun()]),
+            caller=self.caller,
+            reporter=self.reporter,
+            shares=dict.fromkeys(Lane, 8),
+        )
+        self.sweep = Sweep(
+            channel=Channel.PUSH,
+            ledger=self.ledger,
+            worker=self.worker,
+            reporter=self.reporter,
+            interval_s=1,
+            report_repeat=timedelta(seconds=15),
+        )
+
+    async def deliver(self, request: DeliveryRequested, *, known: bool = False) -> int | None:
+        """As if the broker had brought it."""
+        return await self.worker.deliver(request, msgspec.json.encode(request), known=known)
+
+    async def rows(self, request: DeliveryRequested) -> list[LedgerRow]:
+        """What the ledger has of it."""
+        return await self.ledger.rows(DeliveryKey(notification_id=request.notification_id, run=request.run))
+
+    async def row(self, request: DeliveryRequested) -> LedgerRow:
+        """The one row of it."""
+        (row,) = await self.rows(request)
+        return row
+
+    async def pass_time(self) -> None:
+        """What was to happen later is due now, and every lease has run out."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "UPDATE deliveries SET next_attempt_at = next_attempt_at - interval '1 hour', "
+                "lease_until = lease_until - interval '1 hour', "
+                "unreported_since = unreported_since - interval '1 hour'"
+            )
+
+    async def postpone(self) -> None:
+        """What is due soon is due in an hour."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "UPDATE deliveries SET next_attempt_at = next_attempt_at + interval '1 hour'"
+            )
+
+    async def reports(self, count: int) -> list[DeliveryReported]:
+        """The next `count` reports that went to the gateway, in order."""
+        return [
+            msgspec.json.decode(body, type=DeliveryReported)
+            for body in await self._take(REPORTS_QUEUE, count)
+        ]
+
+    async def parked(self, count: int) -> list[DeliveryParked]:
+        """The next `count` messages in failed.queue."""
+        return [
+            msgspec.json.decode(body, type=DeliveryParked) for body in await self._take(FAILED_QUEUE, count)
+        ]
+
+    async def _take(self, queue: str, count: int) -> list[bytes]:
+        consumer = self.broker.consume(queue, prefetch=count)
+        bodies = []
+        async for delivery in consumer:
+            bodies.append(delivery.body)
+            await delivery.ack()
+            if len(bodies) == count:
+                break
+        await consumer.close()
+        return bodies
+
+
+OpenChannel = Callable[[People, Templates, ScriptedProvider], Awaitable[ChannelUnderTest]]
+
+
+@pytest.fixture
+async def open_channel(database_url: str, second_database_url: str) -> AsyncIterator[OpenChannel]:
+    """Makes channels on one ledger: a second one is a second process."""
+    await migrate(database_url, MIGRATIONS)
+    async with AsyncExitStack() as stack:
+        broker = connect_broker(second_database_url, client_name="tests")
+        await broker.start(wait_s=5)
+        stack.push_async_callback(broker.close)
+
+        async def opened(
+            people: People, templates: Templates, provider: ScriptedProvider
+        ) -> ChannelUnderTest:
+            database = Database(database_url)
+            await database.start()
+            stack.push_async_callback(database.close)
+            channel = ChannelUnderTest(
+                database=database, broker=broker, people=people, templates=templates, provider=provider
+            )
+            for part in (channel.ledger, channel.reporter):
+                await part.start()
+                stack.push_async_callback(part.close)
+            return channel
+
+        yield opened
