@@ -1,0 +1,147 @@
+"""How one service calls another over HTTP: service token, correlation id, time-outs, two kinds of error."""
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+import msgspec
+import stamina
+
+from shared.process.correlation import HEADER, correlation_id
+from shared.process.service_tokens import ServiceTokens
+
+CONNECT_TIMEOUT_S = 1.0
+TOTAL_TIMEOUT_S = 3.0
+_LOST_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError, httpx.ReadError)
+# stamina's own line for every second try would fill the log of whoever has an absent peer; the call that
+# fails in the end is told of by its caller.
+stamina.instrumentation.set_on_retry_hooks(())
+_twice = stamina.AsyncRetryingCaller(attempts=2, wait_initial=0.05, wait_max=0.1, wait_jitter=0.05).on(
+    _LOST_CONNECTION
+)
+AnswerT = TypeVar("AnswerT")
+
+
+class PeerError(Exception):
+    """The root of what calling another service can raise."""
+
+    def __init__(self, service: str, reason: str) -> None:
+        super().__init__(f"{service}: {reason}")
+        self.service = service
+
+
+class PeerUnavailable(PeerError):
+    """Not reachable, too slow, or answered 5xx or 429: ask again later."""
+
+
+class PeerRefused(PeerError):
+    """Answered 4xx: the question is wrong. `answer` is a problem as a rule."""
+
+    def __init__(self, service: str, answer: "PeerAnswer") -> None:
+        super().__init__(service, f"answered {answer.status}")
+        self.answer = answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerAnswer:
+    """What a service answered, as it came."""
+
+    status: int
+    content: bytes
+    content_type: str
+    location: str | None = None
+
+
+class Peer:
+    """Another service, by its base URL. `service` is its name, and so the audience of the tokens."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        service: str,
+        tokens: ServiceTokens,
+        transport: httpx.AsyncBaseTransport | None = None,
+        max_connections: int = 20,
+    ) -> None:
+        self.service = service
+        self._tokens = tokens
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            limits=httpx.Limits(
+                max_connections=max_connections,
+                max_keepalive_connections=max_connections,
+                keepalive_expiry=30.0,
+            ),
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        query: Mapping[str, str | int] | None = None,
+        again: bool | None = None,
+        timeout_s: float = TOTAL_TIMEOUT_S,
+    ) -> PeerAnswer:
+        """Call once; a lost or refused connection is tried once more where `again` allows it (by default
+        for GET, PUT and DELETE; set it for a POST that only reads). `timeout_s` bounds all of it.
+
+        Returns 2xx and 3xx. Raises PeerUnavailable and PeerRefused.
+        """
+        if again is None:
+            again = method in {"GET", "PUT", "DELETE"}
+        send = functools.partial(
+            self._http.request, method, path, content=content, params=query, headers=self._headers(content)
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await (_twice(send) if again else send())
+        except TimeoutError as error:
+            raise PeerUnavailable(self.service, f"no answer within {timeout_s} s") from error
+        except httpx.HTTPError as error:
+            raise PeerUnavailable(self.service, type(error).__name__) from error
+        answer = PeerAnswer(
+            status=response.status_code,
+            content=response.content,
+            content_type=response.headers.get("Content-Type", ""),
+            location=response.headers.get("Location"),
+        )
+        if answer.status >= 500 or answer.status == 429:
+            raise PeerUnavailable(self.service, f"answered {answer.status}")
+        if answer.status >= 400:
+            raise PeerRefused(self.service, answer)
+        return answer
+
+    async def ask(self, path: str, question: msgspec.Struct, answer: type[AnswerT]) -> AnswerT:
+        """POST a question that only reads, and decode what comes. Raises PeerUnavailable (also for an
+        answer that cannot be decoded) and PeerRefused."""
+        raw = await self.call("POST", path, content=msgspec.json.encode(question), again=True)
+        return self.decode(raw, answer)
+
+    def decode(self, raw: PeerAnswer, answer: type[AnswerT]) -> AnswerT:
+        """The answer as a struct. Raises PeerUnavailable where it is none: the peer is not what we think."""
+        try:
+            return msgspec.json.decode(raw.content, type=answer)
+        except msgspec.DecodeError as error:
+            raise PeerUnavailable(self.service, "answered what cannot be read") from error
+
+    async def close(self) -> None:
+        """Close kept connections."""
+        await self._http.aclose()
+
+    def _headers(self, content: bytes | None) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {self._tokens.issue(self.service)}",
+            HEADER: correlation_id(),
+        }
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        return headers

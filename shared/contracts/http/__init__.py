@@ -1,0 +1,1 @@
+"""The public HTTP bodies: published by the gateway, served by the service behind it."""

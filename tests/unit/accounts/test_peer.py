@@ -1,0 +1,97 @@
+"""Calls between services: named, traced, bounded in time, and repeated only where that is harmless."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from shared.clients.peer import Peer, PeerRefused, PeerUnavailable
+from shared.contracts.recipients import RecipientAnswer, RecipientQuestion
+from shared.process.correlation import correlation_scope
+from shared.process.service_tokens import ServiceTokens
+
+TOKENS = ServiceTokens("a service secret for tests, of 32 bytes and more", "gateway")
+Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
+
+
+def peer_that(answer: Answer) -> Peer:
+    """A user service that answers as told."""
+    return Peer(
+        base_url="http://user_service",
+        service="user_service",
+        tokens=TOKENS,
+        transport=httpx.MockTransport(answer),  # type: ignore[arg-type] # takes both kinds of function
+    )
+
+
+async def test_call_carries_a_token_for_the_peer_and_the_correlation_id() -> None:
+    seen: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return httpx.Response(200)
+
+    with correlation_scope("abc-1"):
+        await peer_that(answer).call("POST", "/x", content=b"{}")
+    assert seen[0]["X-Correlation-ID"] == "abc-1"
+    assert seen[0]["Content-Type"] == "application/json"
+    token = seen[0]["Authorization"].removeprefix("Bearer ")
+    assert TOKENS.verify(token, audience="user_service") == "gateway"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+async def test_peer_in_trouble_is_unavailable(status: int) -> None:
+    with pytest.raises(PeerUnavailable):
+        await peer_that(lambda _: httpx.Response(status)).call("GET", "/x")
+
+
+async def test_refusal_keeps_the_answer() -> None:
+    with pytest.raises(PeerRefused) as refused:
+        await peer_that(lambda _: httpx.Response(404, content=b"{}")).call("GET", "/x")
+    assert refused.value.answer.status == 404
+    assert refused.value.answer.content == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("method", "calls"), [("GET", 2), ("PUT", 2), ("DELETE", 2), ("POST", 1), ("PATCH", 1)]
+)
+async def test_lost_connection_is_tried_once_more_where_that_is_harmless(method: str, calls: int) -> None:
+    called = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal called
+        called += 1
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(PeerUnavailable):
+        await peer_that(answer).call(method, "/x")
+    assert called == calls
+
+
+async def test_second_try_answers() -> None:
+    lost = [True, False]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if lost.pop(0):
+            raise httpx.RemoteProtocolError("disconnected")
+        return httpx.Response(200, content=b"{}")
+
+    peer = peer_that(answer)
+    assert await peer.ask("/x", RecipientQuestion(), RecipientAnswer) == RecipientAnswer()
+
+
+async def test_silent_peer_costs_no_more_than_the_time_allowed() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        return httpx.Response(200)
+
+    async with asyncio.timeout(2):
+        with pytest.raises(PeerUnavailable):
+            await peer_that(answer).call("GET", "/x", timeout_s=0.05)
+
+
+async def test_answer_that_cannot_be_read_is_no_answer() -> None:
+    peer = peer_that(lambda _: httpx.Response(200, content=b"<html>"))
+    with pytest.raises(PeerUnavailable):
+        await peer.ask("/x", RecipientQuestion(), RecipientAnswer)

@@ -1,0 +1,1 @@
+"""Accounts, tokens, API keys; recipients, their preferences and devices."""

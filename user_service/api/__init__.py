@@ -1,0 +1,1 @@
+"""Routes: the public bodies under `/internal/v1`, and the hot look-ups of the workers."""
