@@ -1,0 +1,1 @@
+"""Internal routes, `/internal/v1`; the gateway offers them to the public."""

@@ -1,0 +1,1 @@
+"""What may be done with templates, and what comes of it."""

@@ -1,0 +1,1 @@
+"""The tables of `template_db` and the queries on them."""
