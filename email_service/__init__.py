@@ -1,0 +1,1 @@
+"""The email channel: delivers notifications over SMTP."""

@@ -1,0 +1,1 @@
+"""Mail as bytes: addresses, headers, bodies and the whole message. Pure."""

@@ -1,0 +1,1 @@
+"""The providers that take mail: one module or folder each."""

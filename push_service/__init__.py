@@ -1,0 +1,1 @@
+"""The push channel: delivers notifications to devices."""

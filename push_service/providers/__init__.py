@@ -1,0 +1,1 @@
+"""The providers that take push notifications: one module or folder each."""
