@@ -1,0 +1,15 @@
+"""What the gateway counts."""
+
+from shared.process.metrics import counter, gauge
+
+ACCEPTED = counter("notifications_accepted", "Notifications stored for good", ("channel", "lane"))
+REFUSED = counter("notifications_refused", "Notifications not accepted, by kind of refusal", ("kind",))
+RELEASED = counter("notifications_released", "Releases confirmed by the broker", ("channel", "by"))
+REPUBLISHED = counter(
+    "notifications_republished", "Releases published again, since the ledger did not know them", ("channel",)
+)
+REPORTS = counter("delivery_reports", "Reports applied, by the state they tell of", ("channel", "state"))
+PARKED = counter("failures_parked", "Failed deliveries taken from the broker", ("kind",))
+FAILED_OPEN = gauge("failed_open", "Failed deliveries that wait for an operator")
+OUTBOX = gauge("outbox_entries", "Runs that are not closed", ("state",))
+OLDEST_UNPUBLISHED = gauge("outbox_oldest_unpublished_seconds", "How long the oldest due entry has waited")

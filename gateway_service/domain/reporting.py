@@ -1,0 +1,147 @@
+"""Taking over what the ledgers report: targets are kept, notifications move, closed runs leave the outbox."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from gateway_service.domain.counting import REPORTS
+from gateway_service.domain.status import RANKS, Standing, TargetState, advance, aggregate, is_newer
+from gateway_service.storage.failures import FailedDelivery, keep_failure
+from gateway_service.storage.notifications import TimelineEntry
+from gateway_service.storage.outbox import RunKey
+from gateway_service.storage.reporting import (
+    Change,
+    LockedNotification,
+    TargetRow,
+    close_runs,
+    load_targets,
+    lock_notifications,
+    move,
+    open_runs,
+    store_reports,
+)
+from shared.contracts.delivery import DeliveryReported
+from shared.contracts.http.notification_answers import NotificationStatus as Status
+from shared.database.engine import Connection, Database
+from shared.database.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+_TRIES = 3
+_UNRELEASED = frozenset({Status.ACCEPTED, Status.SCHEDULED, Status.DEFERRED})
+_DEFERRED_WITHOUT_TIME = timedelta(minutes=1)
+
+
+async def apply_reports(
+    connection: Connection, reports: Sequence[DeliveryReported], *, now: datetime
+) -> None:
+    """Within the open transaction. Reports of notifications that are gone, and reports older than what is
+    known, change nothing. Raises what the database raises."""
+    newest = _newest(reports)
+    locked = await lock_notifications(connection, sorted({key[0] for key in newest}))
+    kept = [report for key, report in newest.items() if key[0] in locked]
+    if not kept:
+        return
+    await store_reports(connection, [(report, RANKS[report.state]) for report in kept])
+    current = sorted({(report.notification_id, locked[report.notification_id].run) for report in kept})
+    targets = await load_targets(connection, current)
+    last = {report.notification_id: report for report in sorted(kept, key=lambda item: item.occurred_at)}
+    changes: list[Change] = []
+    closed: list[RunKey] = []
+    opened: list[tuple[UUID, int, datetime]] = []
+    for key, rows in targets.items():
+        standing = aggregate([_target_state(row) for row in rows])
+        change = _change(key, locked[key[0]], standing, last[key[0]], now=now)
+        if change is not None:
+            changes.append(change)
+        if standing.closed:
+            closed.append(key)
+            if change is not None and change.run > key[1]:
+                opened.append((key[0], change.run, standing.deferred_until or now + _DEFERRED_WITHOUT_TIME))
+    if changes:
+        await move(connection, changes)
+    if closed:
+        await close_runs(connection, closed)
+    if opened:
+        await open_runs(connection, opened)
+    for report in kept:
+        REPORTS.labels(report.channel.value, report.state.value).inc()
+
+
+def _newest(reports: Sequence[DeliveryReported]) -> dict[tuple[UUID, int, str], DeliveryReported]:
+    """One report for each target, since one statement can write a row only once."""
+    newest: dict[tuple[UUID, int, str], DeliveryReported] = {}
+    for report in reports:
+        key = (report.notification_id, report.run, report.target)
+        known = newest.get(key)
+        if known is None or is_newer((report.attempt, report.state), (known.attempt, known.state)):
+            newest[key] = report
+    return newest
+
+
+def _target_state(row: TargetRow) -> TargetState:
+    return TargetState(
+        state=row.state,
+        expected=row.expected,
+        error=row.error,
+        error_kind=row.error_kind,
+        possible_duplicate=row.possible_duplicate,
+        deferred_until=row.deferred_until,
+    )
+
+
+def _change(
+    key: RunKey,
+    current: LockedNotification,
+    standing: Standing,
+    report: DeliveryReported,
+    *,
+    now: datetime,
+) -> Change | None:
+    """What the notification becomes; None where it stays as it is. A deferral opens the next run."""
+    status = advance(current.status, standing.status)
+    deferred = standing.closed and status is Status.DEFERRED
+    doubtful = standing.possible_duplicate and not current.possible_duplicate
+    if status is current.status and standing.error == current.error and not doubtful and not deferred:
+        return None
+    timeline: list[TimelineEntry] = []
+    if status is not current.status or deferred:
+        if current.status in _UNRELEASED and status is not Status.QUEUED:
+            # The report overtook the relay's own note that the broker has it.
+            started = min((attempt.started_at for attempt in report.attempts), default=report.occurred_at)
+            timeline.append(TimelineEntry(status=Status.QUEUED, at=started))
+        timeline.append(TimelineEntry(status=status, at=report.occurred_at, detail=standing.error))
+    return Change(
+        id=key[0],
+        status=status,
+        run=key[1] + 1 if deferred else key[1],
+        error=standing.error,
+        error_kind=standing.error_kind,
+        possible_duplicate=standing.possible_duplicate,
+        at=now,
+        timeline=tuple(timeline),
+    )
+
+
+async def take_over(
+    database: Database,
+    reports: Sequence[DeliveryReported],
+    *,
+    now: datetime,
+    failure: FailedDelivery | None = None,
+) -> None:
+    """Apply reports in one transaction, and keep the failure they tell of, if any. Repeated where another
+    transaction is in the way. Raises DatabaseUnavailable, and what the data cause: nothing has changed."""
+    for _ in range(_TRIES):
+        try:
+            async with database.transaction() as connection:
+                await apply_reports(connection, reports, now=now)
+                if failure is not None:
+                    await keep_failure(connection, failure)
+            return
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            log.info("reports.repeated", count=len(reports))
+    raise DatabaseUnavailable("other transactions are in the way")

@@ -1,0 +1,111 @@
+"""The gateway, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from gateway_service.api import api_keys, auth, notification_reads, notifications, templates, users
+from gateway_service.api.access import AccessControl
+from gateway_service.domain.acceptance import Acceptance
+from gateway_service.domain.batches import Batches
+from gateway_service.domain.reading import Reading
+from gateway_service.domain.sending import Sending
+from gateway_service.domain.submission import Submissions
+from gateway_service.messaging.post import Pace, PostOffice
+from gateway_service.settings import GatewaySettings
+from shared.broker.factory import connect_broker
+from shared.broker.interface import Broker
+from shared.clients.ledgers import LedgerClient
+from shared.clients.templates import TemplateClient
+from shared.clients.users import RecipientLookup, UserClient
+from shared.database.engine import Database
+from shared.process.clock import Clock, SystemClock
+from shared.process.service_tokens import ServiceTokens
+from shared.web.app import build_app
+from shared.web.health import Readiness
+
+VERSION = "0.1.0"
+API = "/api/v1"
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    clock: Clock | None = None,
+    broker: Broker | None = None,
+    user_client: UserClient | None = None,
+    template_client: TemplateClient | None = None,
+    ledger_client: LedgerClient | None = None,
+) -> FastAPI:
+    """The app; it connects to nothing before its lifespan begins, and starts whether or not its
+    dependencies are there. What is passed in is started and closed with it."""
+    clock = clock or SystemClock()
+    tokens = ServiceTokens(settings.service_secret, settings.service_name)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+    )
+    broker = broker or connect_broker(settings.broker_url, client_name=settings.service_name)
+    user_client = user_client or UserClient(settings.user_service_url, tokens)
+    template_client = template_client or TemplateClient(settings.template_service_url, tokens, broker=broker)
+    ledger_client = ledger_client or LedgerClient(settings.channel_urls, tokens)
+    # Two calls at a time: while they are under way, the next batch grows.
+    recipients = RecipientLookup(user_client, max_calls=2)
+    access = AccessControl(settings, user_client)
+    post = PostOffice(
+        database=database,
+        broker=broker,
+        users=user_client,
+        templates=template_client,
+        ledgers=ledger_client,
+        clock=clock,
+        pace=Pace(interval_s=settings.sweep_interval_s, ask_after_s=settings.ask_after_s),
+    )
+    submissions = Submissions(database, post.relay)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await database.start()
+        await broker.start(wait_s=None)
+        await template_client.start()
+        await submissions.start()
+        await post.start()
+        yield
+        await post.close(submissions)
+        await recipients.close()
+        await access.close()
+        for client in (template_client, user_client, ledger_client):
+            await client.close()
+        await broker.close()
+        await database.close()
+
+    readiness = Readiness()
+    readiness.add("database", database.ping)
+    readiness.add("broker", post.check_broker)
+    readiness.add("user_service", user_client.ping)
+    readiness.add("template_service", template_client.ping)
+    app = build_app(
+        settings=settings,
+        title="Carillon",
+        version=VERSION,
+        lifespan=lifespan,
+        readiness=readiness,
+        internal_only=False,
+        form_paths=(API + auth.TOKEN_PATH,),
+    )
+    app.state.access = access
+    app.state.templates = template_client
+    app.state.sending = Sending(
+        acceptance=Acceptance(
+            templates=template_client, clock=clock, categories=frozenset(settings.categories)
+        ),
+        submissions=submissions,
+        batches=Batches(database, post.relay, clock),
+        recipients=recipients,
+        users=user_client,
+    )
+    app.state.reading = Reading(database, clock)
+    for routes in (notifications, notification_reads, auth, api_keys, users, templates):
+        app.include_router(routes.router, prefix=API)
+    app.include_router(auth.well_known_router)
+    return app

@@ -1,0 +1,65 @@
+"""Takes reports from the broker, many in one transaction."""
+
+from functools import partial
+
+import msgspec
+import structlog
+
+from gateway_service.domain.reporting import take_over
+from gateway_service.messaging.consumption import until_stored
+from gateway_service.messaging.receipts import Receipts
+from shared.broker.interface import Delivery
+from shared.contracts.delivery import DeliveryReported
+from shared.database.engine import Database
+from shared.database.group_commit import GroupCommit
+from shared.process.clock import Clock
+from shared.process.correlation import bind_correlation_id
+
+log = structlog.get_logger()
+
+PREFETCH = 400
+MAX_BATCH = 200
+MAX_WAIT_S = 0.005
+
+
+class Reports:
+    """A report is acked once it is committed. One that PostgreSQL refuses, and what is no report, goes to
+    failed.queue, where its bytes are kept."""
+
+    def __init__(self, database: Database, receipts: Receipts, clock: Clock) -> None:
+        self._database = database
+        self._receipts = receipts
+        self._clock = clock
+        self._group: GroupCommit[DeliveryReported, None] = GroupCommit(
+            self._flush, max_batch=MAX_BATCH, max_wait_s=MAX_WAIT_S, concurrency=1
+        )
+
+    async def start(self) -> None:
+        """Begin to take reports."""
+        await self._group.start()
+
+    async def close(self) -> None:
+        """Commit what was taken."""
+        await self._group.close()
+
+    async def handle(self, delivery: Delivery) -> None:
+        """See one message to its end."""
+        try:
+            report = msgspec.json.decode(delivery.body, type=DeliveryReported)
+        except msgspec.DecodeError:
+            log.warning("report.undecodable", bytes=len(delivery.body))
+            await delivery.park(delivery.body)
+            return
+        bind_correlation_id(report.correlation_id)
+        try:
+            await until_stored(partial(self._group.submit, report))
+        except Exception:
+            log.exception("report.not_storable", notification_id=str(report.notification_id))
+            await delivery.park(delivery.body)
+            return
+        self._receipts.offer(report)
+        await delivery.ack()
+
+    async def _flush(self, reports: list[DeliveryReported]) -> list[None]:
+        await take_over(self._database, reports, now=self._clock.now())
+        return [None] * len(reports)

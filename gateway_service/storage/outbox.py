@@ -1,0 +1,205 @@
+"""The outbox: one entry for each run that is not closed; the ledger's report closes it, not the broker.
+
+`next_at` says when something is to be done about an entry; a claim moves it, by PostgreSQL's clock, so
+that of several gateways one acts. Whoever locks an entry and waits for locks at all has locked its
+notification before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.contracts.channels import Channel, Lane
+from shared.database.engine import Connection
+
+RunKey = tuple[UUID, int]
+LEASE_S = 15.0
+"""How long a claimed release may take to be published: longer than the broker's time-out."""
+_LONGEST_WAIT_S = 900.0
+
+_CLAIM_UNPUBLISHED = """
+UPDATE outbox AS entry
+SET next_at = now() + $2::float8 * interval '1 second', publish_count = entry.publish_count + 1
+FROM (
+    SELECT notification_id, run FROM outbox
+    WHERE published_at IS NULL AND next_at <= now()
+    ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) AS due
+WHERE entry.notification_id = due.notification_id AND entry.run = due.run
+RETURNING entry.notification_id, entry.run
+"""
+
+# The sub-select at the end makes PostgreSQL lock and move the notifications, in order, before it touches
+# an entry: reports lock in the same order, and so the two cannot deadlock.
+_MARK_PUBLISHED = """
+WITH sent AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)),
+locked AS MATERIALIZED (
+    SELECT n.id, n.run FROM notifications AS n WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE
+),
+moved AS (
+    UPDATE notifications AS n
+    SET status = 'queued', updated_at = now(),
+        timeline = n.timeline || jsonb_build_array(jsonb_build_object(
+            'status', 'queued',
+            'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'detail', NULL
+        ))
+    FROM locked JOIN sent ON sent.id = locked.id AND sent.run = locked.run
+    WHERE n.id = locked.id AND n.status IN ('accepted', 'scheduled', 'deferred')
+    RETURNING 1
+)
+UPDATE outbox AS entry
+SET published_at = now() - $3::float8 * interval '1 second',
+    publish_count = greatest(entry.publish_count, 1),
+    next_at = now() + $4::float8 * interval '1 second'
+FROM sent
+WHERE entry.notification_id = sent.id AND entry.run = sent.run AND (SELECT count(*) FROM moved) >= 0
+"""
+
+_CLAIM_OVERDUE = """
+UPDATE outbox AS entry
+SET next_at = now()
+        + least($2::float8 * power(2, least(entry.asked_count, 10)), $3::float8) * interval '1 second',
+    asked_count = entry.asked_count + 1
+FROM (
+    SELECT notification_id, run FROM outbox
+    WHERE published_at IS NOT NULL AND next_at <= now()
+    ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED
+) AS due
+WHERE entry.notification_id = due.notification_id AND entry.run = due.run
+RETURNING entry.notification_id, entry.run, entry.channel, entry.lane,
+    coalesce(entry.published_at < (SELECT since FROM broker_epoch), false) AS before_epoch
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverdueEntry:
+    """A run that was published and of which no end was heard. `before_epoch`: it was given to a broker
+    whose data have been wiped since."""
+
+    key: RunKey
+    channel: Channel
+    lane: Lane
+    before_epoch: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxState:
+    """`oldest_s`: how long the oldest entry has waited that is due and not published; 0 without one."""
+
+    unpublished: int
+    published: int
+    oldest_s: float
+
+
+async def claim_unpublished(connection: Connection, *, limit: int) -> list[RunKey]:
+    """Entries to publish now, for `LEASE_S` nobody else's."""
+    rows = await connection.fetch(_CLAIM_UNPUBLISHED, limit, LEASE_S)
+    return [(row["notification_id"], row["run"]) for row in rows]
+
+
+async def mark_published(
+    connection: Connection, keys: Sequence[RunKey], *, ago_s: float, ask_after_s: float
+) -> None:
+    """The broker has these since `ago_s` seconds at most; the ledger is asked after `ask_after_s`."""
+    ids, runs = [key[0] for key in keys], [key[1] for key in keys]
+    await connection.execute(_MARK_PUBLISHED, ids, runs, ago_s, ask_after_s)
+
+
+async def hand_back(connection: Connection, keys: Sequence[RunKey], *, pause_s: float) -> None:
+    """The broker did not take these: try again after a pause."""
+    await connection.execute(
+        """
+        UPDATE outbox AS entry SET next_at = now() + $3::float8 * interval '1 second'
+        FROM unnest($1::uuid[], $2::int[]) AS back (id, run)
+        WHERE entry.notification_id = back.id AND entry.run = back.run AND entry.published_at IS NULL
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        pause_s,
+    )
+
+
+async def claim_overdue(connection: Connection, *, limit: int, ask_after_s: float) -> list[OverdueEntry]:
+    """Entries to ask the ledger about now; each time an entry is asked about, the next wait doubles."""
+    rows = await connection.fetch(_CLAIM_OVERDUE, limit, ask_after_s, _LONGEST_WAIT_S)
+    return [
+        OverdueEntry(
+            key=(row["notification_id"], row["run"]),
+            channel=Channel(row["channel"]),
+            lane=Lane(row["lane"]),
+            before_epoch=row["before_epoch"],
+        )
+        for row in rows
+    ]
+
+
+async def publish_again(connection: Connection, keys: Sequence[RunKey]) -> None:
+    """Neither the ledger nor the broker has these: back to the sweep."""
+    await connection.execute(
+        """
+        UPDATE outbox AS entry SET published_at = NULL, next_at = now(), asked_count = 0
+        FROM unnest($1::uuid[], $2::int[]) AS lost (id, run)
+        WHERE entry.notification_id = lost.id AND entry.run = lost.run
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+
+
+async def drop_orphans(connection: Connection, keys: Sequence[RunKey]) -> None:
+    """Entries whose notification is gone: there is nothing to send."""
+    await connection.execute(
+        """
+        DELETE FROM outbox AS entry USING unnest($1::uuid[], $2::int[]) AS orphan (id, run)
+        WHERE entry.notification_id = orphan.id AND entry.run = orphan.run
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+
+
+async def outbox_state(connection: Connection) -> OutboxState:
+    """For the metrics."""
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE published_at IS NULL) AS unpublished,
+            count(*) FILTER (WHERE published_at IS NOT NULL) AS published,
+            coalesce(extract(epoch FROM now() - min(due_at) FILTER (
+                WHERE published_at IS NULL AND due_at <= now()
+            )), 0)::float8 AS oldest_s
+        FROM outbox
+        """
+    )
+    return OutboxState(unpublished=row["unpublished"], published=row["published"], oldest_s=row["oldest_s"])
+
+
+async def known_epoch(connection: Connection) -> str | None:
+    """The sentinel that the broker should hold; None before the first start."""
+    epoch = await connection.fetchval("SELECT epoch FROM broker_epoch")
+    return None if epoch is None else str(epoch)
+
+
+async def adopt_epoch(connection: Connection, epoch: str) -> bool:
+    """Remember the broker's sentinel. Where it is another than before, the ledgers are asked at once about
+    everything published until now; whether it was. Of several gateways one sees the change."""
+    changed = await connection.fetchval(
+        """
+        INSERT INTO broker_epoch (epoch, since) VALUES ($1, clock_timestamp())
+        ON CONFLICT (single) DO UPDATE SET epoch = excluded.epoch, since = excluded.since
+        WHERE broker_epoch.epoch <> excluded.epoch
+        RETURNING true
+        """,
+        epoch,
+    )
+    if changed:
+        await connection.execute(
+            """
+            UPDATE outbox AS entry SET next_at = now(), asked_count = 0
+            FROM (
+                SELECT notification_id, run FROM outbox WHERE published_at IS NOT NULL FOR UPDATE SKIP LOCKED
+            ) AS published
+            WHERE entry.notification_id = published.notification_id AND entry.run = published.run
+            """
+        )
+    return bool(changed)

@@ -1,0 +1,154 @@
+"""Who sees what, in which order; and what can still be taken back."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import httpx
+
+from gateway_service.domain.access import Principal
+from shared.contracts.http.auth import ROLE_SCOPES, Role
+from tests.builders import a_recipient
+from tests.integration.gateway.conftest import Gateway, eventually
+
+LATER = "2027-06-01T08:00:00Z"
+
+
+class Accounts:
+    """In place of access control: the bearer token names a person and a role."""
+
+    def __init__(self, app_access: object) -> None:
+        self._access = app_access
+
+    async def authenticate(self, authorization: str | None) -> Principal:
+        """`Bearer <role>:<user id>`."""
+        role, _, user_id = (authorization or "").removeprefix("Bearer ").partition(":")
+        person = UUID(user_id)
+        return Principal(
+            owner=person,
+            user_id=person,
+            role=Role(role),
+            scopes=ROLE_SCOPES[Role(role)],
+            kind="user",
+            test=False,
+        )
+
+
+async def ask(gateway: Gateway, method: str, path: str, *, as_: str, **body: object) -> httpx.Response:
+    return await gateway.http.request(
+        method,
+        f"/api/v1/notifications{path}",
+        headers={"Authorization": f"Bearer {as_}"},
+        **({"json": body} if body else {}),  # type: ignore[arg-type]
+    )
+
+
+async def test_lists_are_newest_first_in_pages_and_filtered(gateway: Gateway) -> None:
+    ids = [(await gateway.post(gateway.a_request(priority=1 + n))).json()["id"] for n in range(5)]
+    promo = (await gateway.post(gateway.a_request(category="promotional"))).json()
+    ids.append(promo["id"])
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = (await gateway.get(f"?limit=4{cursor}")).json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+
+    async def found(query: str) -> list[str]:
+        answer = await gateway.get(query)
+        assert answer.status_code == 200, answer.text
+        return [item["id"] for item in answer.json()["items"]]
+
+    assert await found("?category=promotional") == [promo["id"]]
+    assert await found("?template_code=nothing") == []
+    assert len(await found(f"?user_id={promo['user_id']}")) == 6
+    assert len(await found("?notification_type=email")) == 6
+    assert await found("?event_id=none") == []
+    assert await found(f"?created_before={quoted(promo['created_at'])}") == ids[:-1][::-1]
+    assert await found(f"?created_after={quoted(promo['created_at'])}") == [promo["id"]]
+    for bad in ("?limit=0", "?limit=201", "?cursor=%%%", "?status=gone", "?colour=red"):
+        assert (await gateway.get(bad)).status_code == 422, bad
+
+
+def quoted(time: str) -> str:
+    return time.replace("+", "%2B")
+
+
+async def test_another_callers_notification_does_not_exist(gateway: Gateway) -> None:
+    identifier = (await gateway.post(gateway.a_request())).json()["id"]
+    stranger = gateway.peers.add_key(scopes=("notifications:send", "notifications:read"))
+    for method, path in (("GET", f"/{identifier}"), ("POST", f"/{identifier}/cancel")):
+        answer = await ask(gateway, method, path, as_=stranger)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert (await ask(gateway, "GET", "", as_=stranger)).json()["items"] == []
+    sender_only = gateway.peers.add_key(scopes=("notifications:send",))
+    assert (await ask(gateway, "GET", f"/{identifier}", as_=sender_only)).status_code == 403
+    assert (await gateway.get(f"/{uuid4()}")).status_code == 404
+    assert (await gateway.get("/not-an-id")).status_code == 422
+
+
+async def test_people_send_to_themselves_and_see_what_is_theirs(gateway: Gateway) -> None:
+    gateway.app.state.access = Accounts(gateway.app.state.access)
+    ann, bob = a_recipient(), a_recipient(email="bob@example.com")
+    gateway.peers.recipients.update({ann.id: ann, bob.id: bob})
+    to_herself = await ask(
+        gateway, "POST", "", as_=f"user:{ann.id}", **gateway.a_request(user_id=str(ann.id))
+    )
+    assert to_herself.status_code == 202, to_herself.text
+    to_bob = gateway.a_request(user_id=str(bob.id))
+    assert (await ask(gateway, "POST", "", as_=f"user:{ann.id}", **to_bob)).status_code == 403
+    assert (await ask(gateway, "POST", "", as_=f"operator:{ann.id}", **to_bob)).status_code == 403
+    addressed = await ask(gateway, "POST", "", as_=f"admin:{ann.id}", **to_bob)
+    path = f"/{addressed.json()['id']}"
+    for viewer, status in ((f"user:{bob.id}", 200), (f"operator:{uuid4()}", 200), (f"user:{uuid4()}", 404)):
+        assert (await ask(gateway, "GET", path, as_=viewer)).status_code == status
+    assert len((await ask(gateway, "GET", "", as_=f"user:{bob.id}")).json()["items"]) == 1
+
+
+async def test_what_waits_can_be_cancelled_once(gateway: Gateway) -> None:
+    identifier = (await gateway.post(gateway.a_request(scheduled_at=LATER))).json()["id"]
+    cancelled = await ask(gateway, "POST", f"/{identifier}/cancel", as_=gateway.key)
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert [entry["status"] for entry in cancelled.json()["timeline"]] == ["scheduled", "cancelled"]
+    assert await gateway.count("outbox") == 0
+    again = await ask(gateway, "POST", f"/{identifier}/cancel", as_=gateway.key)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:carillon:problem:not_cancellable")
+    at_once = (await gateway.post(gateway.a_request())).json()["id"]
+    assert (await ask(gateway, "POST", f"/{at_once}/cancel", as_=gateway.key)).status_code == 409
+
+
+async def test_a_cancel_that_races_the_release_wins_or_loses_cleanly(gateway: Gateway) -> None:
+    """Whatever is cancelled is never sent, and whatever is not is sent."""
+    soon = (datetime.now(UTC) + timedelta(seconds=1.2)).isoformat()
+    ids = [(await gateway.post(gateway.a_request(scheduled_at=soon))).json()["id"] for _ in range(60)]
+    cancelled: set[str] = set()
+    for identifier in ids:
+        answer = await ask(gateway, "POST", f"/{identifier}/cancel", as_=gateway.key)
+        assert answer.status_code in {200, 409}
+        if answer.status_code == 200:
+            cancelled.add(identifier)
+        await asyncio.sleep(0.03)
+    expected = len(ids) - len(cancelled)
+    assert 0 < len(cancelled) < len(ids)
+    orders = await gateway.released(expected)
+    assert {str(order.notification_id) for order in orders} == set(ids) - cancelled
+
+    async def is_done() -> bool:
+        rows = await gateway.sql("SELECT count(*) AS n FROM notifications WHERE status = 'queued'")
+        return bool(rows[0]["n"] == expected)
+
+    await eventually(is_done)
+    assert await gateway.depth() == 0
+
+
+async def test_the_description_is_valid_and_lists_the_routes(gateway: Gateway) -> None:
+    document = (await gateway.http.get("/openapi.json")).json()
+    send = document["paths"]["/api/v1/notifications"]["post"]
+    assert set(send["responses"]) >= {"202", "400", "401", "403", "409", "413", "415", "422", "503"}
+    batch = document["components"]["schemas"]["BatchRequest"]["properties"]["notifications"]
+    assert batch["maxItems"] == 1000
+    assert "notification_type" in batch["items"]["properties"]
+    assert "/internal" not in str(document["paths"])
