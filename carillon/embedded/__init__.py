@@ -1,0 +1,1 @@
+"""Servers that run as our own children: PostgreSQL, Redis and, for tests, RabbitMQ."""

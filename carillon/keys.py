@@ -1,0 +1,47 @@
+"""The secrets of an installation, made at its first start."""
+
+import secrets
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from carillon.home import Home
+from carillon.plan import SecretFiles
+from carillon.push_standin.service_account import make_private_key, service_account_json
+
+ADMIN_EMAIL = "admin@example.com"
+_PASSWORD_WORDS = 4
+_WORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+
+
+def secret_files(home: Home, *, push_standin_url: str) -> SecretFiles:
+    """What the services are given. The push stand-in's account names its address, which may have changed."""
+    home.secret("token_signing_key.pem", _signing_key)
+    account = service_account_json(
+        private_key=home.secret("fcm_private_key.pem", make_private_key), base_url=push_standin_url
+    )
+    return SecretFiles(
+        service_secret=home.secret("service_secret"),
+        token_signing_key=home.secret_path("token_signing_key.pem"),
+        fcm_credentials=home.write_secret("fcm_credentials.json", account),
+    )
+
+
+def admin_password(home: Home) -> str:
+    """The password of the first administrator: about 120 bits, easy to copy, without a colon."""
+    return home.secret("admin_password", make_password)
+
+
+def make_password() -> str:
+    """A new password, in groups of letters."""
+    return "-".join("".join(secrets.choice(_WORD_LETTERS) for _ in range(6)) for _ in range(_PASSWORD_WORDS))
+
+
+def _signing_key() -> str:
+    return (
+        Ed25519PrivateKey.generate()
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        .decode()
+    )

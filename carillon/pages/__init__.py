@@ -1,0 +1,1 @@
+"""The small pages of the development tools, without anything from elsewhere."""

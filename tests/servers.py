@@ -1,0 +1,86 @@
+"""The servers that tests run against: real ones, private to this test run, gone afterwards."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from carillon.embedded.postgres import EmbeddedPostgres
+from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
+from carillon.embedded.redis import EmbeddedRedis
+from carillon.setup_error import SetupError
+
+PASSWORD = "tests"
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder that other accounts reach too: as root, servers run under an account of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="carillon-tests-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_postgres(folder: Path, *, durable: bool) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server. Without `durable` it is faster, and does not survive a kill."""
+    server = EmbeddedPostgres(
+        data=folder / "postgres", password=PASSWORD, log=folder / "postgres.log", durable=durable
+    )
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def fresh_database(server: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of an empty database, dropped afterwards even where connections are left open."""
+    name = f"test_{uuid4().hex}"
+    server.run_sql(f"create database {name}")
+    try:
+        yield server.database_url(name)
+    finally:
+        if server.pid is not None:
+            server.run_sql(f"drop database {name} with (force)")
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis server."""
+    server = EmbeddedRedis(password=PASSWORD, log=folder / "redis.log")
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def running_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
+    """A RabbitMQ node. Where there is none to be had the test is skipped, or fails with CI=true."""
+    server = EmbeddedRabbitMQ(folder=folder)
+    try:
+        try:
+            server.start()
+        except SetupError as error:
+            not_to_be_had(str(error))
+        yield server
+    finally:
+        server.close()
+
+
+def not_to_be_had(reason: str) -> None:
+    """Skip loudly; on CI nothing is skipped."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(f"{reason} Set CARILLON_TEST_AMQP_URL to use one of yours.")
