@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from carillon.console import MergedLog
 from carillon.embedded import ports as tcp
@@ -25,12 +26,13 @@ from carillon.welcome import welcome_text
 _HEALTHY_WITHIN_S = 60.0
 _READY_WITHIN_S = 20.0
 _RECORD_EVERY_S = 1.0
+_SAME_WISH_S = 1.0
 
 
 async def up(settings: UpSettings, home: Home) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP; a second one kills instead of waiting. Raises SetupError."""
     run = _Run(settings, home)
-    async with _stopped_by_signals(run.hurry):
+    async with stopped_by_signals(run.hurry):
         try:
             await run.start()
             await asyncio.Event().wait()
@@ -141,19 +143,22 @@ def _check_free(ports: Ports, *, host: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _stopped_by_signals(hurry: asyncio.Event) -> AsyncIterator[None]:
+async def stopped_by_signals(
+    hurry: asyncio.Event, *, time_s: Callable[[], float] = time.monotonic
+) -> AsyncIterator[None]:
     """The first signal cancels the body, further ones set `hurry`; the body's own end is left alone."""
     loop = asyncio.get_running_loop()
     body = asyncio.current_task()
-    told = False
+    told_at: float | None = None
 
     def on_signal() -> None:
-        nonlocal told
-        if told:
-            hurry.set()
-        elif body is not None:
-            told = True
+        nonlocal told_at
+        if told_at is None and body is not None:
+            told_at = time_s()
             body.cancel()
+        # `make` passes on a signal that its whole group got: that is one wish, not two.
+        elif told_at is not None and time_s() - told_at > _SAME_WISH_S:
+            hurry.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
@@ -161,7 +166,7 @@ async def _stopped_by_signals(hurry: asyncio.Event) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if not told:
+        if told_at is None:
             raise
     finally:
         for number in numbers:

@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 
 from carillon.embedded.postgres import EmbeddedPostgres
-from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
+from carillon.embedded.rabbitmq import EmbeddedRabbitMQ, find_rabbitmq
 from carillon.embedded.redis import EmbeddedRedis
 from carillon.setup_error import SetupError
+from tests.rabbitmq_package import install_rabbitmq, may_install
 
 PASSWORD = "tests"
 
@@ -68,6 +69,8 @@ def running_redis(folder: Path) -> Iterator[EmbeddedRedis]:
 @contextmanager
 def running_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
     """A RabbitMQ node. Where there is none to be had the test is skipped, or fails with CI=true."""
+    if find_rabbitmq() is None and may_install():
+        install_rabbitmq()
     server = EmbeddedRabbitMQ(folder=folder)
     try:
         try:

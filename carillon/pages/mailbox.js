@@ -62,6 +62,7 @@ async function refresh() {
 
 async function show(id) {
   open = await (await get(`/api/v1/message/${id}`)).json();
+  window.history.replaceState(null, "", `#${id}`);
   document.body.classList.add("reading");
   $("nothing").hidden = true;
   $("mail").hidden = false;
@@ -105,5 +106,6 @@ $("clear").addEventListener("click", async () => {
   await fetch("/api/v1/messages", { method: "DELETE" });
   window.location.reload();
 });
-refresh();
+if (window.location.hash) show(window.location.hash.slice(1)).catch(refresh);
+else refresh();
 setInterval(() => { if (!document.hidden) refresh(); }, POLL_MS);

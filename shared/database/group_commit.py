@@ -137,7 +137,15 @@ class GroupCommit(Generic[T, R]):
 def _fail(group: list[_Waiting[T, R]], error: Exception) -> None:
     for waiting in group:
         if not waiting.result.done():
-            # One instance each: raising the same one in many tasks would chain their tracebacks.
-            own = copy.copy(error)
-            own.__cause__ = error.__cause__
-            waiting.result.set_exception(own)
+            waiting.result.set_exception(_own(error))
+
+
+def _own(error: Exception) -> Exception:
+    """An instance for one waiter: raising the same one in many tasks would chain their tracebacks. An error
+    that cannot be copied (one whose constructor takes more than its arguments) is shared all the same."""
+    try:
+        own = copy.copy(error)
+    except TypeError:
+        return error
+    own.__cause__ = error.__cause__
+    return own

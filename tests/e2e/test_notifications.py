@@ -139,14 +139,14 @@ def test_a_batch_of_a_thousand_with_five_bad_entries_sends_the_others(installati
     assert all(mail["Subject"] == f"Hello {mail['To'][0]['Name']}" for mail in mails)
 
 
-def test_a_test_key_sends_nothing(embedded: Installation) -> None:
+def test_a_test_key_sends_nothing(on_postgres: Installation) -> None:
     address = f"{uuid4().hex}@example.com"
-    user_id, code = embedded.recipient(email=address), embedded.template()
-    email, password = embedded.admin
+    user_id, code = on_postgres.recipient(email=address), on_postgres.template()
+    email, password = on_postgres.admin
     token = httpx.post(
-        f"{embedded.url(8000)}/api/v1/auth/token", data={"username": email, "password": password}
+        f"{on_postgres.url(8000)}/api/v1/auth/token", data={"username": email, "password": password}
     ).json()["access_token"]
-    made = embedded.api.post(
+    made = on_postgres.api.post(
         "/api-keys",
         json={"name": "ci", "kind": "test", "scopes": ["notifications:send", "notifications:read"]},
         headers={"Authorization": f"Bearer {token}"},
@@ -155,7 +155,7 @@ def test_a_test_key_sends_nothing(embedded: Installation) -> None:
     secret = made.json()["secret"]
     assert secret.startswith("ck_test_")
 
-    sent = embedded.api.post(
+    sent = on_postgres.api.post(
         "/notifications",
         json={
             "user_id": user_id,
@@ -166,6 +166,6 @@ def test_a_test_key_sends_nothing(embedded: Installation) -> None:
         headers={"Authorization": f"Bearer {secret}"},
     )
 
-    found = embedded.wait_for(sent.json()["id"])
+    found = on_postgres.wait_for(sent.json()["id"])
     assert found["test"] is True
-    assert embedded.mails_to(address) == []
+    assert on_postgres.mails_to(address) == []

