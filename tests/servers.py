@@ -14,6 +14,7 @@ from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.embedded.rabbitmq import EmbeddedRabbitMQ, find_rabbitmq
 from carillon.embedded.redis import EmbeddedRedis
 from carillon.setup_error import SetupError
+from tests.rabbitmq_container import ContainerRabbitMQ, docker_answers
 from tests.rabbitmq_package import install_rabbitmq, may_install
 
 PASSWORD = "tests"
@@ -68,10 +69,14 @@ def running_redis(folder: Path) -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def running_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
-    """A RabbitMQ node. Where there is none to be had the test is skipped, or fails with CI=true."""
-    if find_rabbitmq() is None and may_install():
-        install_rabbitmq()
-    server = EmbeddedRabbitMQ(folder=folder)
+    """A RabbitMQ node: from the PATH, from Docker, or (root, Debian) from apt. Where there is none to be had
+    the test is skipped, or fails with CI=true."""
+    server: EmbeddedRabbitMQ = EmbeddedRabbitMQ(folder=folder)
+    if find_rabbitmq() is None:
+        if docker_answers():
+            server = ContainerRabbitMQ(folder=folder)
+        elif may_install():
+            install_rabbitmq()
     try:
         try:
             server.start()

