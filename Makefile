@@ -15,7 +15,7 @@ up: venv ## Start everything on this machine; Ctrl-C stops it
 test: venv ## Run all tests, with servers of their own
 	@$(VENV)/python -m pytest
 
-check: venv ## Format, lint, types, import rules, architecture tests
+check: venv ## Check format, lint, types, import rules and architecture
 	@$(VENV)/ruff format --check .
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy

@@ -1,6 +1,7 @@
 """The secrets of an installation, made at its first start."""
 
 import secrets
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,7 +10,7 @@ from carillon.home import Home
 from carillon.plan import SecretFiles
 from carillon.push_standin.service_account import make_private_key, service_account_json
 
-ADMIN_EMAIL = "admin@example.com"
+_ADMIN_EMAIL = "admin@example.com"
 _PASSWORD_WORDS = 4
 _WORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -27,9 +28,30 @@ def secret_files(home: Home, *, push_standin_url: str) -> SecretFiles:
     )
 
 
-def admin_password(home: Home) -> str:
-    """The password of the first administrator: about 120 bits, easy to copy, without a colon."""
-    return home.secret("admin_password", make_password)
+@dataclass(frozen=True, kw_only=True)
+class AdminLogin:
+    """What the administrator of this installation logs in with."""
+
+    email: str
+    password: str
+
+
+def admin_login(home: Home) -> AdminLogin:
+    """The one that is kept, made at the first start. The password has about 120 bits, is easy to copy and
+    has no colon."""
+    return AdminLogin(
+        email=home.secret("admin_email", lambda: _ADMIN_EMAIL),
+        password=home.secret("admin_password", make_password),
+    )
+
+
+def renew_admin_login(home: Home) -> AdminLogin:
+    """Another address and password, kept in place of the former."""
+    local, _, domain = _ADMIN_EMAIL.partition("@")
+    # The address first: nobody has an account for it, so a stop in between leaves a login that can be made.
+    home.write_secret("admin_email", f"{local}-{secrets.token_hex(4)}@{domain}")
+    home.write_secret("admin_password", make_password())
+    return admin_login(home)
 
 
 def make_password() -> str:

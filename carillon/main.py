@@ -120,7 +120,7 @@ def _settings(broker: str | None) -> UpSettings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise SetupError(f"CARILLON_{name}: {first['msg']}.") from error
+        raise SetupError(f"CARILLON_{name}: {first['msg'].removeprefix('Value error, ')}.") from error
 
 
 def _run(command: Callable[[], Coroutine[None, None, int]]) -> None:

@@ -8,7 +8,7 @@ import httpx
 import jwt
 
 from carillon.home import Home
-from carillon.keys import ADMIN_EMAIL, admin_password
+from carillon.keys import AdminLogin, admin_login, renew_admin_login
 from carillon.setup_error import SetupError
 from shared.process.service_tokens import ServiceTokens
 
@@ -35,20 +35,22 @@ class FirstCredentials:
 class Onboarding:
     """Talks to the user service at `url` with a service token."""
 
-    def __init__(self, *, url: str, service_secret: str) -> None:
+    def __init__(
+        self, *, url: str, service_secret: str, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = f"{url}/internal/v1"
         self._tokens = ServiceTokens(service_secret, _ASKING_AS)
+        self._transport = transport
 
     async def first_credentials(self, home: Home) -> FirstCredentials:
-        """Those of this installation, made where they are missing. Raises SetupError."""
-        email, password = ADMIN_EMAIL, admin_password(home)
+        """Those of this installation, tried just now, and made where they are missing. Raises SetupError."""
         async with self._client() as client:
-            owner = await self._account(client, email=email, password=password)
+            login, owner = await self._administrator(client, home)
             api_key = home.secret(_API_KEY, lambda: "")
             if not api_key or not await self._is_known(client, api_key):
-                api_key = await self._create_api_key(client, owner or await self._log_in(client, home))
+                api_key = await self._create_api_key(client, owner)
                 home.write_secret(_API_KEY, api_key)
-        return FirstCredentials(email=email, password=password, api_key=api_key)
+        return FirstCredentials(email=login.email, password=login.password, api_key=api_key)
 
     async def create_admin(self, *, email: str, password: str) -> None:
         """One more administrator. Raises SetupError, where the address is taken, too."""
@@ -64,18 +66,27 @@ class Onboarding:
             return None
         return str(_checked(answer, "create the administrator")["id"])
 
-    async def _log_in(self, client: httpx.AsyncClient, home: Home) -> str:
-        """The administrator's id, from the claims of an access token."""
-        answer = await self._post(
-            client, "/auth/token", {"email": ADMIN_EMAIL, "password": admin_password(home)}
-        )
+    async def _administrator(self, client: httpx.AsyncClient, home: Home) -> tuple[AdminLogin, str]:
+        """A login that works, and the id of its account. Where the kept one belongs to somebody else, in a
+        database of another installation for one, a further administrator is made."""
+        login = admin_login(home)
+        owner = await self._log_in(client, login)
+        if owner is None:
+            owner = await self._account(client, email=login.email, password=login.password)
+        if owner is None:
+            login = renew_admin_login(home)
+            owner = await self._account(client, email=login.email, password=login.password)
+        if owner is None:
+            raise SetupError(f"There is an account for {login.email} already: start again.")
+        return login, owner
+
+    async def _log_in(self, client: httpx.AsyncClient, login: AdminLogin) -> str | None:
+        """The administrator's id, from the claims of an access token; None where this is no login of an
+        administrator."""
+        answer = await self._post(client, "/auth/token", {"email": login.email, "password": login.password})
         if answer.status_code == 401:
-            raise SetupError(
-                f"The account {ADMIN_EMAIL} in this database has another password than this installation "
-                "knows: use another database, or start afresh with `make clean`."
-            )
-        token = str(_checked(answer, "log the administrator in")["access_token"])
-        return _subject(token)
+            return None
+        return _admin_id(str(_checked(answer, "log the administrator in")["access_token"]))
 
     async def _is_known(self, client: httpx.AsyncClient, api_key: str) -> bool:
         digest = hashlib.sha256(api_key.encode()).hexdigest()
@@ -90,7 +101,7 @@ class Onboarding:
         return str(_checked(await self._post(client, "/api-keys", new), "create an API key")["secret"])
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
+        return httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, transport=self._transport)
 
     async def _post(self, client: httpx.AsyncClient, path: str, body: Mapping[str, object]) -> httpx.Response:
         try:
@@ -119,6 +130,7 @@ def _checked(answer: httpx.Response, purpose: str) -> dict[str, object]:
     raise SetupError(f"The user service could not {purpose}: {detail or f'HTTP {answer.status_code}'}.")
 
 
-def _subject(token: str) -> str:
-    """The `sub` of a token that we have just been given, and so need not check."""
-    return str(jwt.decode(token, options={"verify_signature": False})["sub"])
+def _admin_id(token: str) -> str | None:
+    """The `sub` of an administrator's token that we have just been given, and so need not check."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return str(claims["sub"]) if claims.get("role") == "admin" else None

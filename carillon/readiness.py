@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import httpx
 
 _ASK_EVERY_S = 0.3
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One dependency of a service; `detail` says what is wrong."""
+    """One dependency of a service; `detail` says what is wrong. One that is not `required` is only shown."""
 
     name: str
     ok: bool
     detail: str | None = None
+    required: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +35,15 @@ class Condition:
         """What is wrong, in a sentence without end."""
         if not self.alive:
             return f"{self.name} does not answer"
-        wrong = [f"{check.name} ({check.detail})" for check in self.checks if not check.ok]
+        wrong = [f"{check.name} ({check.detail})" for check in self.checks if check.required and not check.ok]
         if wrong:
             return f"{self.name} is without {', '.join(wrong)}"
         return None if self.ready else f"{self.name} is not ready"
 
 
 async def conditions(services: Mapping[str, str]) -> list[Condition]:
-    """Of each service, by name and address, asked at once."""
+    """Of each service, by name and address, asked at once. A development tool has no `/ready`: it is ready
+    as soon as it is alive."""
     async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
         return list(await asyncio.gather(*(_condition(client, *each) for each in services.items())))
 
@@ -66,9 +69,18 @@ async def _condition(client: httpx.AsyncClient, name: str, url: str) -> Conditio
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         version = str(health.json().get("version", ""))
         checks = tuple(
-            Check(name=check, ok=bool(result["ok"]), detail=result.get("detail"))
+            Check(
+                name=check,
+                ok=bool(result["ok"]),
+                detail=result.get("detail"),
+                required=bool(result.get("required", True)),
+            )
             for check, result in ready.json()["checks"].items()
         )
     return Condition(
-        name=name, alive=health.is_success, ready=ready.is_success, version=version, checks=checks
+        name=name,
+        alive=health.is_success,
+        ready=ready.is_success or (health.is_success and ready.status_code == _NOT_FOUND),
+        version=version,
+        checks=checks,
     )

@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carillon.services import SERVICES
 from carillon.setup_error import SetupError
+from shared.process import server_urls
 
 MAILBOX, MAILBOX_SMTP, PUSH_STANDIN = "mailbox", "mailbox_smtp", "push_standin"
 _USUAL_PORTS = {service.name: service.port for service in SERVICES} | {
@@ -31,15 +33,15 @@ class UpSettings(BaseSettings):
         le=50_000,
         description="Added to every usual port, for a second installation. Default 0.",
     )
-    database_url: str | None = Field(
+    database_url: Annotated[str, AfterValidator(server_urls.database_url)] | None = Field(
         default=None, repr=False, description="A PostgreSQL server of yours. Default: an embedded one."
     )
-    broker_url: str | None = Field(
+    broker_url: Annotated[str, AfterValidator(server_urls.broker_url)] | None = Field(
         default=None,
         repr=False,
         description="amqp://… for RabbitMQ. Default: the database broker_db on the PostgreSQL server.",
     )
-    redis_url: str | None = Field(
+    redis_url: Annotated[str, AfterValidator(server_urls.redis_url)] | None = Field(
         default=None, repr=False, description="A Redis server of yours. Default: an embedded one."
     )
 

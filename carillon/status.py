@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from carillon.home import Home
-from carillon.readiness import Condition, conditions
+from carillon.readiness import Check, Condition, conditions
 from carillon.run_record import RunRecord, read_record
 from carillon.setup_error import SetupError
 
@@ -22,23 +22,20 @@ def current_run(home: Home) -> RunRecord:
 async def show_status(home: Home) -> int:
     """Print a table; the exit code: 0 where all is ready, 1 where something is not. Raises SetupError."""
     record = current_run(home)
-    services = {name: record.addresses[name] for name in record.services}
-    found = await conditions(services)
+    found = await conditions(record.addresses)
     console = Console(soft_wrap=True)
     console.print(f"Carillon, process {record.pid}, state in {home.folder}", highlight=False)
-    console.print(_table(record, found))
+    console.print(status_table(record, found))
     return READY if all(each.alive and each.ready for each in found) else NOT_READY
 
 
-def _table(record: RunRecord, found: list[Condition]) -> Table:
+def status_table(record: RunRecord, found: list[Condition]) -> Table:
+    """A line for each."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("Service", "Address", "State", "Version", "Checks"):
         table.add_column(title, overflow="fold")
     for each in found:
         table.add_row(each.name, record.addresses[each.name], _state(each), each.version, _checks(each))
-    for name, address in record.addresses.items():
-        if name not in record.services:
-            table.add_row(name, address, "", "", "")
     return table
 
 
@@ -50,6 +47,12 @@ def _state(condition: Condition) -> str:
 
 def _checks(condition: Condition) -> str:
     return ", ".join(
-        f"{check.name} ok" if check.ok else f"[red]{check.name}: {check.detail}[/red]"
+        f"{check.name} ok"
+        if check.ok
+        else f"[{_colour(check)}]{check.name}: {check.detail}[/{_colour(check)}]"
         for check in condition.checks
     )
+
+
+def _colour(check: Check) -> str:
+    return "red" if check.required else "yellow"

@@ -20,7 +20,7 @@ LONGEST_PAUSE_S = 3.0
 HOPELESS_PAUSE_S = 30.0
 HOPELESS_DEATHS = 6
 CALM_S = 10.0
-GRACE_S = 25.0
+GRACE_S = 30.0
 _LONGEST_LINE_BYTES = 1024 * 1024
 _LOOK_EVERY_S = 0.05
 _LAST_WORDS_S = 1.0
@@ -50,7 +50,7 @@ class SupervisedProcess:
         self._keeper = asyncio.create_task(self._keep_running(), name=self.plan.name)
 
     async def stop(self, *, hurry: asyncio.Event) -> None:
-        """SIGTERM, then SIGKILL after 25 s or as soon as `hurry` is set."""
+        """SIGTERM, then SIGKILL after 30 s or as soon as `hurry` is set."""
         self._stopping.set()
         self._signal(signal.SIGTERM)
         if self._keeper is None:

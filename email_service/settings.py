@@ -3,7 +3,7 @@
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -15,7 +15,7 @@ from shared.process.settings import deployment_setting
 class EmailSettings(ChannelSettings):
     """What the email service needs to know: the mail server, and in whose name it sends."""
 
-    service_name: str = Field(default="email_service", description="The name in logs, metrics and tokens.")
+    service_name: ClassVar[str] = "email_service"
     port: int = Field(default=8002, ge=0, le=65535, description="The TCP port to listen on; default 8002.")
 
     smtp_host: str = Field(
@@ -52,10 +52,11 @@ class EmailSettings(ChannelSettings):
         "together, urgent mail waits behind bulk; default 16.",
     )
     smtp_timeout_s: float = Field(
-        default=30.0,
+        default=20.0,
         gt=0,
         le=600,
-        description="Seconds one mail may take, waiting for a free connection included; default 30.",
+        description="Seconds one mail may take, waiting for a free connection included; less than "
+        "CARILLON_STOP_GRACE_S, or a stop may leave a mail in doubt; default 20.",
     )
     smtp_ehlo_name: str | None = Field(
         default=None,

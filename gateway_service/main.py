@@ -22,10 +22,10 @@ from shared.clients.users import RecipientLookup, UserClient
 from shared.database.engine import Database
 from shared.process.clock import Clock, SystemClock
 from shared.process.service_tokens import ServiceTokens
+from shared.process.version import VERSION
 from shared.web.app import build_app
 from shared.web.health import Readiness
 
-VERSION = "0.1.0"
 API = "/api/v1"
 
 
@@ -84,6 +84,7 @@ def create_app(
     readiness.add("broker", post.check_broker)
     readiness.add("user_service", user_client.ping)
     readiness.add("template_service", template_client.ping)
+    readiness.add("redis", access.limits.ping, required=False)
     app = build_app(
         settings=settings,
         title="Carillon",

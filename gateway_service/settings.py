@@ -1,9 +1,9 @@
 """The settings of the gateway."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import limits
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from shared.contracts.channels import Channel
 from shared.process.settings import (
@@ -37,6 +37,11 @@ class AccessSettings(RedisSettings, ServiceAuthSettings, PeerSettings):
         default="10 per 5 minutes",
         description="Failed logins per client address and account; default 10 per 5 minutes.",
     )
+    own_sending_rate: Rate = Field(
+        default="30/minute",
+        description="Notifications that an account without notifications:send may send to itself; default "
+        "30/minute.",
+    )
     api_key_fresh_s: float = Field(
         default=10.0,
         gt=0,
@@ -54,7 +59,7 @@ class AccessSettings(RedisSettings, ServiceAuthSettings, PeerSettings):
 class GatewaySettings(ProcessSettings, DatabaseSettings, BrokerSettings, AccessSettings):
     """The gateway's own, with everything it needs of the others."""
 
-    service_name: str = Field(default="gateway_service", description="The name in logs and service tokens.")
+    service_name: ClassVar[str] = "gateway_service"
     port: int = Field(default=8000, ge=0, le=65535, description="The TCP port to listen on; default 8000.")
     database_url: str = deployment_setting(
         "postgresql://postgres@127.0.0.1:5432/gateway_db",
@@ -79,3 +84,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, BrokerSettings, AccessS
         description="Seconds after which the ledger is asked about a release without an end; doubles each "
         "time, up to 15 min; default 60.",
     )
+
+    @field_validator("channel_urls")
+    @classmethod
+    def _one_for_each_channel(cls, urls: dict[Channel, str]) -> dict[Channel, str]:
+        if missing := ", ".join(channel.value for channel in Channel if channel not in urls):
+            raise ValueError(f"CARILLON_CHANNEL_URLS says nothing of {missing}")
+        return urls

@@ -1,6 +1,7 @@
 """The settings of the push service."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -10,7 +11,7 @@ from shared.delivery.settings import ChannelSettings
 class PushSettings(ChannelSettings):
     """What the push service needs to know: the push provider, and the account it sends with."""
 
-    service_name: str = Field(default="push_service", description="The name in logs, metrics and tokens.")
+    service_name: ClassVar[str] = "push_service"
     port: int = Field(default=8003, ge=0, le=65535, description="The TCP port to listen on; default 8003.")
 
     fcm_url: str = Field(

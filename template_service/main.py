@@ -10,6 +10,7 @@ from shared.broker.interface import Broker
 from shared.database.engine import Database
 from shared.delivery.rendering import Renderer
 from shared.process.tasks import BackgroundTasks
+from shared.process.version import VERSION
 from shared.web.app import build_app
 from shared.web.health import Readiness
 from shared.web.service_auth import require_service
@@ -19,16 +20,13 @@ from template_service.api.refusals import answer_refusals
 from template_service.domain.announcements import Announcements
 from template_service.settings import TemplateServiceSettings
 
-VERSION = "0.1.0"
-
 
 def create_app(settings: TemplateServiceSettings, *, broker: Broker | None = None) -> FastAPI:
     """The app; it connects to nothing before its lifespan begins. A `broker` that is passed in is started
-    and closed by whoever made it."""
+    and closed with it."""
     database = Database(
         settings.database_url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s
     )
-    is_own_broker = broker is None
     broker = broker or connect_broker(settings.broker_url, client_name=settings.service_name)
     announcements = Announcements(broker)
     tasks = BackgroundTasks()
@@ -36,13 +34,11 @@ def create_app(settings: TemplateServiceSettings, *, broker: Broker | None = Non
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.start()
-        if is_own_broker:
-            await broker.start(wait_s=1.0)
+        await broker.start(wait_s=1.0)
         tasks.start("announcements", announcements.run)
         yield
         await tasks.close()
-        if is_own_broker:
-            await broker.close()
+        await broker.close()
         await database.close()
 
     readiness = Readiness()

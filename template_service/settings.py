@@ -1,5 +1,7 @@
 """The settings of the template service."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from shared.contracts.http.base import LanguageTag
@@ -9,10 +11,7 @@ from shared.process.settings import BrokerSettings, DatabaseSettings, ProcessSet
 class TemplateServiceSettings(ProcessSettings, DatabaseSettings, BrokerSettings, ServiceAuthSettings):
     """Read from the environment, prefix `CARILLON_`."""
 
-    service_name: str = Field(
-        default="template_service",
-        description="The name in logs, metrics and tokens; default template_service.",
-    )
+    service_name: ClassVar[str] = "template_service"
     port: int = Field(default=8004, ge=0, le=65535, description="TCP port to listen on; default 8004.")
     default_language: LanguageTag = Field(
         default="en",

@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares. The servers start when first asked for, once per test run."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,17 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a test makes of structlog and of the root logger (a command line configures both) ends with it."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_configure() -> None:
@@ -46,6 +58,12 @@ def database_url(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """A fresh, empty database for this test alone."""
     with servers.fresh_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_databases(postgres_server: EmbeddedPostgres) -> servers.MigratedDatabases:
+    """Databases of services, ready for use."""
+    return servers.MigratedDatabases(postgres_server)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from shared.database.engine import Database
 from shared.process.clock import Clock, SystemClock
+from shared.process.version import VERSION
 from shared.web.app import build_app
 from shared.web.health import Readiness
 from shared.web.service_auth import require_service
@@ -20,7 +21,6 @@ from user_service.domain.accounts import Accounts
 from user_service.domain.passwords import Passwords
 from user_service.settings import UserServiceSettings
 
-VERSION = "0.1.0"
 log = structlog.get_logger()
 
 

@@ -1,7 +1,7 @@
 """The settings of the user service."""
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from shared.process.settings import DatabaseSettings, ProcessSettings, ServiceAu
 class UserServiceSettings(ProcessSettings, DatabaseSettings, ServiceAuthSettings):
     """Read from the environment, prefix `CARILLON_`."""
 
-    service_name: str = Field(default="user_service", description="The name in logs, metrics and tokens.")
+    service_name: ClassVar[str] = "user_service"
     port: int = Field(default=8001, ge=0, le=65535, description="TCP port to listen on; default 8001.")
     token_signing_key_file: Path | None = Field(
         default=None,

@@ -1,5 +1,7 @@
 """Settings of the mailbox."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from shared.process.settings import ProcessSettings
@@ -8,7 +10,7 @@ from shared.process.settings import ProcessSettings
 class MailboxSettings(ProcessSettings):
     """Read from the environment, prefixed `CARILLON_`."""
 
-    service_name: str = Field(default="mailbox", description="The name in logs.")
+    service_name: ClassVar[str] = "mailbox"
     port: int = Field(default=8025, ge=0, le=65535, description="TCP port of the page and the JSON.")
     mailbox_smtp_port: int = Field(
         default=1025, ge=0, le=65535, description="TCP port that takes mail over SMTP; default 1025."

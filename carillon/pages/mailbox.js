@@ -47,7 +47,8 @@ async function refresh() {
     const page = await (await get(path)).json();
     $("alarm").hidden = true;
     const shown = page.messages.length < page.messages_count ? `${page.messages.length} of ` : "";
-    $("count").textContent = `${shown}${page.messages_count} mails, ${page.unread} unread`;
+    const mails = page.messages_count === 1 ? "mail" : "mails";
+    $("count").textContent = `${shown}${page.messages_count} ${mails}, ${page.unread} unread`;
     document.title = `${page.unread ? `(${page.unread}) ` : ""}Mailbox · Carillon`;
     const state = JSON.stringify([page.messages.map((m) => [m.ID, m.Read]), open && open.ID]);
     if (state !== drawn) {

@@ -50,7 +50,7 @@ async function refresh() {
     if (!answer.ok) throw new Error(String(answer.status));
     const page = await answer.json();
     $("alarm").hidden = true;
-    $("count").textContent = `${page.total} messages`;
+    $("count").textContent = `${page.total} ${page.total === 1 ? "message" : "messages"}`;
     const word = $("search").value.trim().toLowerCase();
     const wanted = page.messages.filter((m) => !word || JSON.stringify(m).toLowerCase().includes(word));
     const state = JSON.stringify([wanted.map((m) => m.id), open]);

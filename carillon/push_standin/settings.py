@@ -1,6 +1,7 @@
 """Settings of the push stand-in."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -10,7 +11,7 @@ from shared.process.settings import ProcessSettings
 class PushStandinSettings(ProcessSettings):
     """Read from the environment, prefixed `CARILLON_`."""
 
-    service_name: str = Field(default="push_standin", description="The name in logs.")
+    service_name: ClassVar[str] = "push_standin"
     port: int = Field(default=8026, ge=0, le=65535, description="TCP port of the API and the page.")
     fcm_credentials_file: Path = Field(
         description="The service account (JSON) whose holder may send; made by `carillon up`. No default."

@@ -1,6 +1,6 @@
 """Who calls, as dependencies of routes: `CurrentPrincipal`, and `require(scope)` for what needs one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import Annotated, cast
 
@@ -55,6 +55,15 @@ class AccessControl:
             raise unauthorized("The access token or API key is not valid, or no longer.") from error
         except PeerUnavailable as error:
             raise unavailable("These credentials cannot be checked just now. Ask again.") from error
+
+    async def spend_on_oneself(self, principal: Principal, *, count: int) -> Mapping[str, str]:
+        """Count `count` notifications to oneself; the headers for the answer. Whoever has the scope
+        notifications:send is not counted. Raises a 429 problem."""
+        if principal.user_id is None or principal.may(Scope.NOTIFICATIONS_SEND):
+            return {}
+        allowance = await self.limits.spend(self.limits.own_sending, str(principal.user_id), cost=count)
+        allowance.require()
+        return allowance.headers
 
     async def close(self) -> None:
         """Close what was opened; the user client is its maker's."""

@@ -32,8 +32,14 @@ class TokenForm(StrictModel):
     """The password grant of OAuth 2 (RFC 6749, section 4.3.2), as /docs sends it."""
 
     grant_type: Literal["password"] = "password"
-    username: str = Field(max_length=320, description="The email of the account.")
-    password: str = Field(max_length=1024, json_schema_extra={"format": "password"})
+    username: str = Field(
+        max_length=320, description="The email of the account.", examples=["ann@example.com"]
+    )
+    password: str = Field(
+        max_length=1024,
+        json_schema_extra={"format": "password"},
+        examples=["correct horse battery staple"],
+    )
     scope: str = Field(default="", max_length=1024, description="Ignored: the role decides.")
     client_id: str | None = Field(default=None, max_length=255, description="Ignored.")
     client_secret: str | None = Field(default=None, max_length=255, description="Ignored.")

@@ -1,13 +1,15 @@
 """Sending: one notification, or a batch."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from gateway_service.api.access import CurrentPrincipal
+from gateway_service.api.access import CurrentAccess, CurrentPrincipal
 from gateway_service.domain.idempotency import claim_for_batch, read_key
-from gateway_service.domain.refusals import Invalid, Refused
+from gateway_service.domain.refusals import Invalid, Refused, invalid
 from gateway_service.domain.sending import Sending
 from shared.contracts.channels import Channel
 from shared.contracts.http.notification_answers import (
@@ -22,6 +24,10 @@ from shared.web.problems import FieldError
 router = APIRouter(prefix="/notifications", tags=["notifications"])
 _entry = TypeAdapter(NotificationRequest)
 
+_BREATHE_EVERY = 50
+"""Entries of a batch that are read before other requests get their turn."""
+_MOST_ERRORS = 20
+"""Of one entry."""
 REPLAYED = "Idempotency-Replayed"
 _ANSWER_HEADERS = {
     REPLAYED: {
@@ -29,7 +35,7 @@ _ANSWER_HEADERS = {
         "schema": {"type": "string", "enum": ["true"]},
     }
 }
-IdempotencyKey = Annotated[
+_KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -37,6 +43,15 @@ IdempotencyKey = Annotated[
         "gives the first answer again, for 48 hours.",
     ),
 ]
+
+
+async def _key_header(request: Request, idempotency_key: _KeyHeader = None) -> str | None:
+    if len(set(request.headers.getlist("Idempotency-Key"))) > 1:
+        raise invalid("Idempotency-Key", "Two different keys are given")
+    return idempotency_key
+
+
+IdempotencyKey = Annotated[str | None, Depends(_key_header)]
 
 
 async def _sending(request: Request) -> Sending:
@@ -58,24 +73,27 @@ CurrentSending = Annotated[Sending, Depends(_sending)]
                 "Location": {"description": "Where its status is.", "schema": {"type": "string"}},
             },
         },
-        **problem_responses(403, 409, 422, 503),
+        **problem_responses(403, 409, 422, 429, 503),
     },
 )
 async def send(
     *,
     body: NotificationRequest,
     principal: CurrentPrincipal,
+    access: CurrentAccess,
     sending: CurrentSending,
     response: Response,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> NotificationAccepted:
     """To a recipient, by id, by the sender's own id or by address; by template or word for word.
 
-    403: only an API key with `notifications:send` may send to others than oneself. 409: a request with
-    the same idempotency key is still in progress. 503: nobody knows whether it was stored; ask again
+    403: sending to others than oneself, and sending `content` of one's own in place of a template, need
+    the scope `notifications:send`. 409: a request with the same idempotency key is still in progress.
+    429: without that scope the rate is limited, too. 503: nobody knows whether it was stored; ask again
     with the same idempotency key.
     """
     key = read_key(idempotency_key, field=body.idempotency_key)
+    response.headers.update(await access.spend_on_oneself(principal, count=1))
     answer = await sending.one(body, principal, key=key)
     first = answer.first
     response.headers["Location"] = f"/api/v1/notifications/{first.id}"
@@ -102,25 +120,34 @@ async def send(
     response_model=BatchAccepted,
     responses={
         202: {"description": "What became of each entry.", "headers": _ANSWER_HEADERS},
-        **problem_responses(403, 409, 422, 503),
+        **problem_responses(403, 409, 422, 429, 503),
     },
 )
 async def send_batch(
     body: BatchRequest,
     principal: CurrentPrincipal,
+    access: CurrentAccess,
     sending: CurrentSending,
-    idempotency_key: IdempotencyKey = None,
+    idempotency_key: IdempotencyKey,
 ) -> Response:
     """Each entry as in POST /notifications, with its own `idempotency_key` if it likes; one that is refused
     is named in `results` and does not sink the others. The header covers the whole batch: the same
-    results are given again."""
+    results are given again. Without the scope `notifications:send` each entry counts towards the rate."""
     key = read_key(idempotency_key, field=None)
     entries: list[object] = list(body.notifications)
-    answer = await sending.many(
-        [_read_entry(entry) for entry in entries], principal, claim=claim_for_batch(key, entries)
-    )
-    headers = {REPLAYED: "true"} if answer.replayed else {}
+    limits = await access.spend_on_oneself(principal, count=len(entries))
+    answer = await sending.many(await _read_entries(entries), principal, claim=claim_for_batch(key, entries))
+    headers = {**limits, **({REPLAYED: "true"} if answer.replayed else {})}
     return Response(answer.body, status_code=202, media_type="application/json", headers=headers)
+
+
+async def _read_entries(entries: Sequence[object]) -> list[NotificationRequest | Refused]:
+    read: list[NotificationRequest | Refused] = []
+    for number, entry in enumerate(entries):
+        if number % _BREATHE_EVERY == 0:
+            await asyncio.sleep(0)
+        read.append(_read_entry(entry))
+    return read
 
 
 def _read_entry(entry: object) -> NotificationRequest | Refused:
@@ -132,7 +159,9 @@ def _read_entry(entry: object) -> NotificationRequest | Refused:
                 ".".join(str(part) for part in item["loc"]) or "entry",
                 item["msg"].removeprefix("Value error, "),
             )
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
+            for item in error.errors(include_url=False, include_input=False, include_context=False)[
+                :_MOST_ERRORS
+            ]
         ]
         detail = "; ".join(f"{problem.field}: {problem.message}" for problem in problems[:3])
         return Invalid(detail, errors=problems)

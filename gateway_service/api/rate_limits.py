@@ -16,7 +16,7 @@ from fastapi import Request
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from gateway_service.settings import AccessSettings
@@ -69,12 +69,13 @@ class Allowance:
 
 
 class RateLimits:
-    """The limits of the routes that anybody may call."""
+    """The limits of the routes that anybody may call, if need be after registering."""
 
     def __init__(self, settings: AccessSettings) -> None:
         self.register = Rate(name="register", limit=parse(settings.register_rate))
         self.token = Rate(name="token", limit=parse(settings.token_rate))
         self.token_failures = Rate(name="token-failures", limit=parse(settings.token_failure_rate))
+        self.own_sending = Rate(name="own-sending", limit=parse(settings.own_sending_rate))
         self._pool = BlockingConnectionPool.from_url(
             settings.redis_url,
             max_connections=10,
@@ -89,25 +90,31 @@ class RateLimits:
         self._windows = FixedWindowRateLimiter(storage)
         self._redis_is_away = False
 
-    async def spend(self, rate: Rate, *who: str) -> Allowance:
-        """Count one for `who`."""
-        return await self._ask(rate, who, spend=True)
+    async def spend(self, rate: Rate, *who: str, cost: int = 1) -> Allowance:
+        """Count `cost` for `who`."""
+        return await self._ask(rate, who, cost=cost)
 
     async def look(self, rate: Rate, *who: str) -> Allowance:
         """Count nothing."""
-        return await self._ask(rate, who, spend=False)
+        return await self._ask(rate, who, cost=0)
+
+    async def ping(self) -> None:
+        """For readiness: raises RedisError where Redis does not answer."""
+        await Redis(connection_pool=self._pool).ping()
 
     async def close(self) -> None:
         """Close connections."""
         await self._pool.disconnect()
 
-    async def _ask(self, rate: Rate, who: tuple[str, ...], *, spend: bool) -> Allowance:
+    async def _ask(self, rate: Rate, who: tuple[str, ...], *, cost: int) -> Allowance:
         # Hashed: an address has no business in Redis, nor in anybody's listing of its keys.
         key = (_NAMESPACE, rate.name, sha256("\x1f".join(who).encode()).hexdigest())
         try:
             async with asyncio.timeout(2 * _TIMEOUT_S):
-                ask = self._windows.hit if spend else self._windows.test
-                allowed = await ask(rate.limit, *key)
+                if cost:
+                    allowed = await self._windows.hit(rate.limit, *key, cost=cost)
+                else:
+                    allowed = await self._windows.test(rate.limit, *key)
                 window = await self._windows.get_window_stats(rate.limit, *key)
         except (RedisError, OSError) as error:
             if not self._redis_is_away:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Response, status
 
-from gateway_service.api.access import AccessControl, CurrentAccess, CurrentPrincipal, check_scope, require
+from gateway_service.api.access import CurrentAccess, CurrentPrincipal, check_scope, require
 from gateway_service.api.forwarding import HASHING_TIMEOUT_S, forward
 from gateway_service.domain.access import Principal
 from shared.contracts.http.auth import ROLE_SCOPES, Role, Scope
@@ -53,8 +53,20 @@ def _readable(user_id: UserPath, principal: CurrentPrincipal) -> UUID:
     return _person(principal, user_id, Scope.USERS_READ)
 
 
-def _writable(user_id: UserPath, principal: CurrentPrincipal) -> UUID:
-    return _person(principal, user_id, Scope.USERS_WRITE)
+async def _writable(user_id: UserPath, principal: CurrentPrincipal, access: CurrentAccess) -> UUID:
+    """Nobody changes anything of an account that may do more than they do: an API key with `users:write`
+    is not to get at an administrator's login, nor at what warns the administrator."""
+    person = _person(principal, user_id, Scope.USERS_WRITE)
+    if not principal.is_person(person):
+        found = await forward(access.users, "GET", f"{_INTERNAL}/{person}")
+        role = msgspec.json.decode(found.body, type=_WithRole).role
+        if not ROLE_SCOPES[role] <= principal.scopes:
+            raise forbidden("This account may do more than you, so you cannot change it.")
+    return person
+
+
+class _WithRole(msgspec.Struct):
+    role: Role
 
 
 Readable = Annotated[UUID, Depends(_readable)]
@@ -103,7 +115,6 @@ async def change_user(
     vouched = principal.may(Scope.USERS_WRITE)
     if "external_id" in wanted.model_fields_set and not vouched:
         raise forbidden("Changing external_id needs the scope users:write.")
-    await _refuse_stronger(access, principal, user_id)
     origin = "organisation" if vouched else "self"
     return await forward(
         access.users, "PATCH", f"{_INTERNAL}/{user_id}", body=wanted, query={"origin": origin}
@@ -115,11 +126,11 @@ async def change_user(
     status_code=status.HTTP_204_NO_CONTENT,
     response_class=Response,
     summary="Erase a user",
-    responses=problem_responses(404),
+    responses=problem_responses(404, 409),
 )
-async def erase_user(user_id: Writable, principal: CurrentPrincipal, access: CurrentAccess) -> Response:
-    """Erases personal data, devices, keys and logins for good; delivery records stay without it."""
-    await _refuse_stronger(access, principal, user_id)
+async def erase_user(user_id: Writable, access: CurrentAccess) -> Response:
+    """Erases personal data, devices, keys and logins for good; delivery records stay without it. 409: the
+    last administrator stays."""
     return await forward(access.users, "DELETE", f"{_INTERNAL}/{user_id}")
 
 
@@ -202,18 +213,3 @@ async def list_devices(
 async def remove_device(user_id: Writable, device_id: UUID, access: CurrentAccess) -> Response:
     """Nothing more is pushed to it."""
     return await forward(access.users, "DELETE", f"{_INTERNAL}/{user_id}/devices/{device_id}")
-
-
-async def _refuse_stronger(access: AccessControl, principal: Principal, user_id: UUID) -> None:
-    """Raises 403 where the person may do more than the caller: an API key with `users:write` is not to get
-    at an administrator's account."""
-    if principal.is_person(user_id):
-        return
-    found = await forward(access.users, "GET", f"{_INTERNAL}/{user_id}")
-    role = msgspec.json.decode(found.body, type=_WithRole).role
-    if not ROLE_SCOPES[role] <= principal.scopes:
-        raise forbidden("This account may do more than you, so you cannot change it.")
-
-
-class _WithRole(msgspec.Struct):
-    role: Role

@@ -3,7 +3,6 @@
 What cannot be known now, since the user or the template service is away, is left to the worker.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final, Literal, Protocol
@@ -16,6 +15,7 @@ from gateway_service.storage.notifications import Notification
 from gateway_service.storage.partitions import created_at
 from shared.clients.peer import PeerError
 from shared.clients.users import FoundRecipient
+from shared.contracts.categories import policy_of
 from shared.contracts.channels import CONTENT_FORMATS, Channel, Lane
 from shared.contracts.delivery import InlineMessage
 from shared.contracts.http.auth import Scope
@@ -63,13 +63,6 @@ AWAY: Final = _Away.AWAY
 Person = Recipient | None | Literal[_Away.AWAY]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchMark:
-    """The batch that an entry came in, which takes the bulk lane."""
-
-    batch_id: UUID
-
-
 class Acceptance:
     """Turns a request into the notification to store."""
 
@@ -84,9 +77,10 @@ class Acceptance:
         sender: Principal,
         *,
         recipients: Recipients,
-        batch: BatchMark | None = None,
+        batch_id: UUID | None = None,
     ) -> Notification:
-        """Raises a Refused that says what is wrong, or NotNow where it cannot be known."""
+        """`batch_id`: of the batch that it came in, which takes the bulk lane. Raises a Refused that says
+        what is wrong, or NotNow where it cannot be known."""
         now = self._clock.now()
         _check_sender(request, sender)
         self._check_plan(request, now=now)
@@ -115,7 +109,7 @@ class Acceptance:
             variables=request.variables,
             content=_inline(request),
             priority=request.priority,
-            lane=lane_of(request, in_batch=batch is not None),
+            lane=lane_of(request, in_batch=batch_id is not None),
             category=request.category,
             metadata=request.metadata,
             status=NotificationStatus.ACCEPTED if due_now else NotificationStatus.SCHEDULED,
@@ -124,7 +118,7 @@ class Acceptance:
             expires_at=request.expires_at,
             due_at=made_at if due_now or request.scheduled_at is None else request.scheduled_at,
             test=sender.test,
-            batch_id=None if batch is None else batch.batch_id,
+            batch_id=batch_id,
             event_id=None,
             correlation_id=correlation_id(),
             created_at=made_at,
@@ -162,7 +156,7 @@ def lane_of(request: NotificationRequest, *, in_batch: bool) -> Lane:
     """Priority 8 and above is urgent; batches and promotions are bulk."""
     if request.priority >= URGENT_FROM:
         return Lane.URGENT
-    return Lane.BULK if in_batch or request.category == "promotional" else Lane.NORMAL
+    return Lane.BULK if in_batch or policy_of(request.category).bulk else Lane.NORMAL
 
 
 def reachable(person: Recipient, channel: Channel) -> bool:
@@ -177,6 +171,9 @@ def _check_sender(request: NotificationRequest, sender: Principal) -> None:
         raise NotAllowed(f"This needs the scope {Scope.NOTIFICATIONS_SEND.value}.")
     if request.user_id != sender.user_id:
         raise NotAllowed("You may send to yourself only, by your own user_id")
+    if request.content is not None:
+        # Anybody may register with anybody's address: their words would go out in the organisation's name.
+        raise NotAllowed(f"Words of your own need the scope {Scope.NOTIFICATIONS_SEND.value}; use a template")
 
 
 async def _find(request: NotificationRequest, recipients: Recipients) -> Person:

@@ -4,17 +4,17 @@ What was said counts for 10 s, a refusal for 2 s. While the user service is away
 for 5 minutes. A key in use is asked about again before its time is up, so that nobody waits for it.
 """
 
-import asyncio
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway_service.domain.access import InvalidCredentials, Principal, known_scopes
+from shared.clients.flights import Flights
 from shared.clients.peer import PeerUnavailable
 from shared.contracts.recipients import ApiKeyPrincipal
+from shared.process.recent import RecentlyUsed
 
 PREFIX = "ck_"
 _FORM = re.compile(r"ck_(live|test)_[A-Za-z0-9_-]{43}")
@@ -25,12 +25,13 @@ MAX_KNOWN = 10_000
 MAX_REFUSED = 1_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """`principal` is None for a refusal."""
+@dataclass(kw_only=True)
+class _Known:
+    """A key that was good at `at`; `asked_in_vain_at`: when the user service last gave no answer about it."""
 
-    principal: Principal | None
+    principal: Principal
     at: float
+    asked_in_vain_at: float = float("-inf")
 
 
 class ApiKeyVerifier:
@@ -48,101 +49,67 @@ class ApiKeyVerifier:
         self._fresh_s = fresh_s
         self._stale_s = stale_s
         self._monotonic_s = monotonic_s
-        self._known: OrderedDict[str, _Answer] = OrderedDict()
-        self._refused: OrderedDict[str, _Answer] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[_Answer]] = {}
-        self._asked_in_vain: dict[str, float] = {}
+        self._known = RecentlyUsed[str, _Known](max_items=MAX_KNOWN, max_weight=MAX_KNOWN)
+        self._refused_at = RecentlyUsed[str, float](max_items=MAX_REFUSED, max_weight=MAX_REFUSED)
+        self._questions = Flights[str, Principal | None]()
 
     async def verify(self, secret: str) -> Principal:
         """Whose key it is. Raises InvalidCredentials; PeerUnavailable where that cannot be known."""
         if _FORM.fullmatch(secret) is None:
             raise InvalidCredentials
         digest = sha256(secret.encode()).hexdigest()
-        answer = self._remembered(digest)
-        if answer is None:
-            answer = await self._asked(digest)
-        if answer.principal is None:
+        refused_at = self._refused_at.get(digest)
+        if refused_at is not None and self._monotonic_s() - refused_at < REFUSED_FOR_S:
             raise InvalidCredentials
-        return answer.principal
+        principal = self._remembered(digest) or await self._asked(digest)
+        if principal is None:
+            raise InvalidCredentials
+        return principal
 
     async def close(self) -> None:
         """Ends what goes on in the background."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._questions.close()
 
-    def _remembered(self, digest: str) -> _Answer | None:
-        """The answer that may be used without waiting, if there is one."""
-        now = self._monotonic_s()
-        refused = self._refused.get(digest)
-        if refused is not None and now - refused.at < REFUSED_FOR_S:
-            return refused
+    def _remembered(self, digest: str) -> Principal | None:
+        """Whose key it is, where that may be used without waiting."""
         known = self._known.get(digest)
         if known is None:
             return None
-        self._known.move_to_end(digest)
-        age_s = now - known.at
-        failed_s = now - self._asked_in_vain.get(digest, float("-inf"))
-        if age_s < self._fresh_s:
-            if age_s > self._fresh_s / 2 and failed_s >= ASKED_AGAIN_S:
-                self._start_asking(digest)
-            return known
-        if age_s < self._stale_s and failed_s < self._fresh_s:
-            if failed_s >= ASKED_AGAIN_S:
-                self._start_asking(digest)
-            return known
-        return None
+        now = self._monotonic_s()
+        age_s, failed_s = now - known.at, now - known.asked_in_vain_at
+        is_fresh = age_s < self._fresh_s
+        if not is_fresh and not (age_s < self._stale_s and failed_s < self._fresh_s):
+            return None
+        if age_s > self._fresh_s / 2 and failed_s >= ASKED_AGAIN_S:
+            self._questions.launch(digest, lambda: self._ask_and_remember(digest))
+        return known.principal
 
-    async def _asked(self, digest: str) -> _Answer:
+    async def _asked(self, digest: str) -> Principal | None:
         try:
-            # Shielded: the others who wait for the same answer are not to lose it with the first.
-            return await asyncio.shield(self._start_asking(digest))
+            return await self._questions.join(digest, lambda: self._ask_and_remember(digest))
         except PeerUnavailable:
             known = self._known.get(digest)
             if known is not None and self._monotonic_s() - known.at < self._stale_s:
-                return known
+                return known.principal
             raise
 
-    def _start_asking(self, digest: str) -> asyncio.Task[_Answer]:
-        task = self._asking.get(digest)
-        if task is None:
-            task = asyncio.create_task(self._ask_and_remember(digest))
-            self._asking[digest] = task
-            task.add_done_callback(lambda done: self._finished(digest, done))
-        return task
-
-    def _finished(self, digest: str, task: asyncio.Task[_Answer]) -> None:
-        del self._asking[digest]
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it where nobody waited
-
-    async def _ask_and_remember(self, digest: str) -> _Answer:
+    async def _ask_and_remember(self, digest: str) -> Principal | None:
         asked_at = self._monotonic_s()
         try:
             found = await self._ask(digest)
         except PeerUnavailable:
-            if digest in self._known:
-                self._asked_in_vain[digest] = self._monotonic_s()
+            known = self._known.get(digest)
+            if known is not None:
+                known.asked_in_vain_at = self._monotonic_s()
             raise
-        self._asked_in_vain.pop(digest, None)
         if found is None:
-            answer = _Answer(principal=None, at=asked_at)
-            self._known.pop(digest, None)
-            self._refused[digest] = answer
-            self._drop_oldest(self._refused, MAX_REFUSED)
-        else:
-            answer = _Answer(principal=_principal(found), at=asked_at)
-            self._refused.pop(digest, None)
-            self._known[digest] = answer
-            self._known.move_to_end(digest)
-            self._drop_oldest(self._known, MAX_KNOWN)
-        return answer
-
-    def _drop_oldest(self, answers: OrderedDict[str, _Answer], most: int) -> None:
-        while len(answers) > most:
-            digest, _ = answers.popitem(last=False)
-            self._asked_in_vain.pop(digest, None)
+            self._known.drop(digest)
+            self._refused_at.put(digest, asked_at)
+            return None
+        principal = _principal(found)
+        self._refused_at.drop(digest)
+        self._known.put(digest, _Known(principal=principal, at=asked_at))
+        return principal
 
 
 def _principal(found: ApiKeyPrincipal) -> Principal:

@@ -29,7 +29,7 @@ from gateway_service.storage.acceptance import (
     accept,
     key_holders,
 )
-from gateway_service.storage.batches import claim_batch, keep_answer
+from gateway_service.storage.batches import BatchHolder, batch_holder, claim_batch, keep_answer
 from gateway_service.storage.notifications import Notification
 from shared.contracts.http.base import FieldProblem, ProblemBody
 from shared.contracts.http.notification_answers import BatchAccepted, BatchResult
@@ -40,6 +40,8 @@ from shared.web.problems import TYPE_PREFIX
 
 AT_ONCE = 2
 MOST_WAITING = 50
+BREATHE_EVERY = 50
+"""Entries whose answers are written before other requests get their turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +84,10 @@ class Batches:
         """The first answer to this very batch, if there was one. Raises KeyReused and NotNow."""
         try:
             async with self._database.connection() as connection:
-                row = await connection.fetchrow(
-                    "SELECT fingerprint, response FROM idempotency_keys WHERE owner = $1 AND key = $2",
-                    owner,
-                    claim.key,
-                )
+                holder = await batch_holder(connection, owner=owner, key=claim.key)
         except DatabaseUnavailable as error:
             raise NotNow(ASK_AGAIN) from error
-        return None if row is None else _replayed(row["fingerprint"], row["response"], claim)
+        return None if holder is None else _replayed(holder, claim)
 
     async def submit(self, batch: Batch) -> BatchAnswer:
         """Returns after COMMIT. Raises KeyReused, KeyInProgress, and NotNow."""
@@ -118,9 +116,9 @@ class Batches:
                     at=self._clock.now(),
                 )
                 if holder is not None:
-                    return _replayed(holder.fingerprint, holder.response, batch.claim)
+                    return _replayed(holder, batch.claim)
             results, won = await _store(connection, batch.entries)
-            body = _answer(batch.batch_id, results)
+            body = await _answer(batch.batch_id, results)
             if batch.claim is not None:
                 await keep_answer(connection, owner=batch.owner, key=batch.claim.key, response=body)
         # Out of the block and so committed.
@@ -194,27 +192,31 @@ def _refusal(error: Exception) -> Refused:
     return Invalid(NOT_STORABLE)
 
 
-def _replayed(fingerprint: bytes, response: bytes | None, claim: KeyClaim) -> BatchAnswer:
-    if fingerprint != claim.fingerprint:
+def _replayed(holder: BatchHolder, claim: KeyClaim) -> BatchAnswer:
+    if holder.fingerprint != claim.fingerprint:
         raise KeyReused("This idempotency key was used for another request")
-    if response is None:
+    if holder.response is None:
         raise KeyInProgress("The request with this idempotency key cannot be answered again")
-    return BatchAnswer(body=response, replayed=True)
+    return BatchAnswer(body=holder.response, replayed=True)
 
 
-def _answer(batch_id: UUID, results: Sequence[UUID | Refused]) -> bytes:
+async def _answer(batch_id: UUID, results: Sequence[UUID | Refused]) -> bytes:
     accepted = sum(isinstance(result, UUID) for result in results)
+    told: list[BatchResult] = []
+    for index, result in enumerate(results):
+        if index % BREATHE_EVERY == 0:
+            await asyncio.sleep(0)
+        told.append(
+            BatchResult(index=index, id=result)
+            if isinstance(result, UUID)
+            else BatchResult(index=index, error=problem_of(result))
+        )
     return (
         BatchAccepted(
             batch_id=batch_id,
             accepted=accepted,
             rejected=len(results) - accepted,
-            results=tuple(
-                BatchResult(index=index, id=result)
-                if isinstance(result, UUID)
-                else BatchResult(index=index, error=problem_of(result))
-                for index, result in enumerate(results)
-            ),
+            results=tuple(told),
         )
         .model_dump_json(exclude_none=True)
         .encode()

@@ -21,8 +21,9 @@ def read_key(header: str | None, *, field: str | None) -> str | None:
     key = header.strip()
     if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
         key = key[1:-1]
-    if KEY_PATTERN.fullmatch(key) is None:
-        raise invalid("Idempotency-Key", "A key is 1 to 255 visible ASCII characters")
+    # A quote that is left over belongs to a text that is not closed, or closed too early.
+    if KEY_PATTERN.fullmatch(key) is None or '"' in key:
+        raise invalid("Idempotency-Key", "A key is 1 to 255 visible ASCII characters, all in quotes or none")
     if field is not None and field != key:
         raise invalid("idempotency_key", "The header Idempotency-Key says otherwise")
     return key

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from gateway_service.domain.acceptance import Acceptance, BatchMark, Recipients
+from gateway_service.domain.acceptance import Acceptance, Recipients
 from gateway_service.domain.access import Principal
 from gateway_service.domain.batches import Batch, BatchAnswer, BatchEntry, Batches
 from gateway_service.domain.counting import REFUSED
@@ -68,16 +68,16 @@ class Sending:
             answer = await self._batches.replay(principal.owner, claim)
             if answer is not None:
                 return answer
-        mark = BatchMark(batch_id=uuid7())
+        batch_id = uuid7()
         requests = [entry for entry in entries if isinstance(entry, NotificationRequest)]
         recipients = await foresee(requests, self._users)
         checked: list[BatchEntry] = []
         for number, entry in enumerate(entries):
             if number % _BREATHE_EVERY == 0:
                 await asyncio.sleep(0)
-            checked.append(await self._check_entry(entry, principal, recipients, mark))
+            checked.append(await self._check_entry(entry, principal, recipients, batch_id))
         return await self._batches.submit(
-            Batch(batch_id=mark.batch_id, owner=principal.owner, claim=claim, entries=checked)
+            Batch(batch_id=batch_id, owner=principal.owner, claim=claim, entries=checked)
         )
 
     async def _check_entry(
@@ -85,14 +85,16 @@ class Sending:
         entry: NotificationRequest | Refused,
         principal: Principal,
         recipients: Recipients,
-        mark: BatchMark,
+        batch_id: UUID,
     ) -> BatchEntry:
         if isinstance(entry, Refused):
             REFUSED.labels(entry.kind).inc()
             return BatchEntry(outcome=entry, claim=None)
         claim = claim_for(entry.idempotency_key, entry)
         try:
-            notification = await self._acceptance.check(entry, principal, recipients=recipients, batch=mark)
+            notification = await self._acceptance.check(
+                entry, principal, recipients=recipients, batch_id=batch_id
+            )
         except Refused as refused:
             REFUSED.labels(refused.kind).inc()
             return BatchEntry(outcome=refused, claim=claim)

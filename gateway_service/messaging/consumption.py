@@ -11,13 +11,14 @@ from shared.database.errors import DatabaseError
 log = structlog.get_logger()
 
 STOP_WITHIN_S = 10.0
+LONGEST_STEP = 3
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 
 
 class Consumption:
-    """`handle` finishes a delivery, by ack or otherwise. One that raises leaves its message to the broker,
-    which gives it out again when this consumer is gone."""
+    """`handle` finishes a delivery, by ack or otherwise. One that raises has a defect: its message
+    comes back after the longest delay."""
 
     def __init__(
         self, broker: Broker, queue: str, handle: Callable[[Delivery], Awaitable[None]], *, prefetch: int
@@ -58,6 +59,8 @@ class Consumption:
             await self._handle(delivery)
         except Exception:
             log.exception("message.not_handled", queue=self._queue)
+            # Left as it is, it would hold a place among those in hand for ever.
+            await delivery.retry_later(LONGEST_STEP)
 
 
 async def until_stored(store: Callable[[], Awaitable[None]]) -> None:

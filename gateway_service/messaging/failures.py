@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import msgspec
 import structlog
 
 from gateway_service.domain.counting import PARKED
@@ -10,6 +9,7 @@ from gateway_service.domain.reporting import take_over
 from gateway_service.messaging.consumption import until_stored
 from gateway_service.messaging.receipts import Receipts
 from gateway_service.storage.failures import FailedDelivery, UnreadableMessage, keep_unreadable
+from shared.broker.decoding import Undecodable, decode
 from shared.broker.interface import Delivery
 from shared.contracts.delivery import DeliveryParked
 from shared.database.engine import Database
@@ -33,8 +33,8 @@ class Failures:
     async def handle(self, delivery: Delivery) -> None:
         """See one message to its end."""
         try:
-            parked = msgspec.json.decode(delivery.body, type=DeliveryParked)
-        except msgspec.DecodeError:
+            parked = decode(delivery.body, DeliveryParked)
+        except Undecodable:
             await self._keep_bytes(
                 delivery, kind="message.undecodable", error="Not a message of this version"
             )
@@ -47,6 +47,7 @@ class Failures:
             await self._keep_bytes(
                 delivery, kind="message.not_storable", error="PostgreSQL refuses what it holds"
             )
+            self._receipts.offer(parked.report)  # the ledger need not repeat it
             return
         PARKED.labels("delivery").inc()
         log.warning(

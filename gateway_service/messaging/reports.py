@@ -2,12 +2,12 @@
 
 from functools import partial
 
-import msgspec
 import structlog
 
 from gateway_service.domain.reporting import take_over
 from gateway_service.messaging.consumption import until_stored
 from gateway_service.messaging.receipts import Receipts
+from shared.broker.decoding import Undecodable, decode
 from shared.broker.interface import Delivery
 from shared.contracts.delivery import DeliveryReported
 from shared.database.engine import Database
@@ -45,8 +45,8 @@ class Reports:
     async def handle(self, delivery: Delivery) -> None:
         """See one message to its end."""
         try:
-            report = msgspec.json.decode(delivery.body, type=DeliveryReported)
-        except msgspec.DecodeError:
+            report = decode(delivery.body, DeliveryReported)
+        except Undecodable:
             log.warning("report.undecodable", bytes=len(delivery.body))
             await delivery.park(delivery.body)
             return
@@ -56,6 +56,7 @@ class Reports:
         except Exception:
             log.exception("report.not_storable", notification_id=str(report.notification_id))
             await delivery.park(delivery.body)
+            self._receipts.offer(report)  # kept with its bytes: the ledger need not repeat it
             return
         self._receipts.offer(report)
         await delivery.ack()

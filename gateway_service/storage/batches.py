@@ -42,12 +42,18 @@ async def claim_batch(
         raise InProgress from error
     if won:
         return None
-    row = await connection.fetchrow(
-        "SELECT fingerprint, response FROM idempotency_keys WHERE owner = $1 AND key = $2", owner, claim.key
-    )
-    if row is None:
+    holder = await batch_holder(connection, owner=owner, key=claim.key)
+    if holder is None:
         raise InProgress
-    return BatchHolder(fingerprint=row["fingerprint"], response=row["response"])
+    return holder
+
+
+async def batch_holder(connection: Connection, *, owner: UUID, key: str) -> BatchHolder | None:
+    """Who has taken the key; None where nobody has. Raises DatabaseUnavailable."""
+    row = await connection.fetchrow(
+        "SELECT fingerprint, response FROM idempotency_keys WHERE owner = $1 AND key = $2", owner, key
+    )
+    return None if row is None else BatchHolder(fingerprint=row["fingerprint"], response=row["response"])
 
 
 async def keep_answer(connection: Connection, *, owner: UUID, key: str, response: bytes) -> None:

@@ -133,6 +133,13 @@ class Peer:
         except msgspec.DecodeError as error:
             raise PeerUnavailable(self.service, "answered what cannot be read") from error
 
+    async def ping(self) -> None:
+        """For readiness: raises PeerUnavailable where the service does not answer as one that is alive."""
+        try:
+            await self.call("GET", "/health")
+        except PeerRefused as refused:
+            raise PeerUnavailable(self.service, str(refused)) from refused
+
     async def close(self) -> None:
         """Close kept connections."""
         await self._http.aclose()

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from shared.clients.flights import Flights
-from shared.clients.peer import Peer, PeerError, PeerRefused, PeerUnavailable
+from shared.clients.peer import Peer, PeerRefused, PeerUnavailable
 from shared.contracts.delivery import TemplatePublished
 from shared.contracts.templates import TemplateVersion
 from shared.process.recent import RecentlyUsed
@@ -137,10 +137,7 @@ class TemplateClient:
 
     async def ping(self) -> None:
         """For readiness: raises PeerUnavailable where the service does not answer."""
-        try:
-            await self.peer.call("GET", "/health")
-        except PeerRefused as refused:
-            raise PeerUnavailable(SERVICE, str(refused)) from refused
+        await self.peer.ping()
 
     def forget(self, code: str | None) -> None:
         """A release of the template has changed; None: any may have."""
@@ -233,6 +230,3 @@ def _weight(template: TemplateVersion | None) -> int:
     if template is None:
         return 100
     return 1000 + len(template.body) + len(template.subject or "") + len(template.text_body or "")
-
-
-__all__ = ["SERVICE", "BroadcastSource", "Broadcasts", "PeerError", "PeerUnavailable", "TemplateClient"]

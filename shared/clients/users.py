@@ -55,10 +55,7 @@ class UserClient:
 
     async def ping(self) -> None:
         """For readiness: raises PeerUnavailable where the service does not answer."""
-        try:
-            await self.peer.call("GET", "/health")
-        except PeerRefused as refused:
-            raise PeerUnavailable(SERVICE, str(refused)) from refused
+        await self.peer.ping()
 
     async def close(self) -> None:
         """Close kept connections."""

@@ -18,6 +18,7 @@ _GONE: tuple[type[BaseException], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections at the moment
     asyncpg.InsufficientResourcesError,  # class 53: too many connections, disk full, out of memory
     asyncpg.QueryCanceledError,
     asyncpg.IdleInTransactionSessionTimeoutError,

@@ -16,12 +16,11 @@ from shared.delivery.ledger_api import ledger_router
 from shared.delivery.provider import ChannelAdapter, Provider
 from shared.delivery.settings import ChannelSettings
 from shared.process.service_tokens import ServiceTokens
+from shared.process.version import VERSION
 from shared.web.app import build_app
 from shared.web.service_auth import require_service
 
 ContentT = TypeVar("ContentT")
-
-VERSION = "0.1.0"
 
 
 def create_channel_app(

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -22,7 +23,7 @@ from shared.contracts.delivery import (
 from shared.database.errors import DatabaseError
 from shared.delivery import metrics
 from shared.delivery.ledger import Ledger
-from shared.delivery.ledger_rows import Claim, LedgerRow, Opening, SettledAttempt
+from shared.delivery.ledger_rows import Claim, LedgerRow, Opening, SettledAttempt, TargetKey
 from shared.delivery.outcomes import Accepted, Outcome, Unknown
 from shared.delivery.provider import Provider, ProviderCall, Target
 from shared.delivery.reporter import Reporter
@@ -36,6 +37,7 @@ ContentT = TypeVar("ContentT")
 SLOW_CALL_S = 1.0
 """A call that takes longer, in seconds, is reported as `sending` while it goes on."""
 LONGEST_PAUSE_S = 2.0
+LONGEST_ID = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,10 @@ class Caller(Generic[ContentT]):
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
+    def is_calling(self, key: TargetKey) -> bool:
+        """Whether an attempt for this target is in flight here, or its outcome not yet settled."""
+        return any(claim.opening.key == key for claim in self._leased.values())
+
     async def finish(self, *, grace_s: float) -> None:
         """Wait for the attempts in flight; what has not ended in `grace_s` seconds is left to the ledger."""
         if self._running:
@@ -101,8 +107,12 @@ class Caller(Generic[ContentT]):
         """Renew the leases of calls in flight, for ever."""
         while True:
             await asyncio.sleep(self._lease_margin_s / 3)
-            if self._leased:
-                await self._ledger.renew(list(self._leased.values()))
+            await self.renew_leases()
+
+    async def renew_leases(self) -> None:
+        """Now. Raises DatabaseUnavailable."""
+        if self._leased:
+            await self._ledger.renew(list(self._leased.values()))
 
     async def _attempt(self, call: Call[ContentT], turn: Turn[ContentT], rota: Rota[ContentT]) -> CallEnded:
         provider = turn.provider
@@ -137,7 +147,7 @@ class Caller(Generic[ContentT]):
         took_s = time.monotonic() - began
         rota.finish(turn, outcome)
         kind = type(outcome).__name__.lower()
-        problem = None if isinstance(outcome, Accepted) else outcome.problem
+        problem = None if isinstance(outcome, Accepted) else _storable(outcome.problem)
         entry = Attempt(
             number=call.attempt,
             provider=turn.provider.name,
@@ -147,16 +157,20 @@ class Caller(Generic[ContentT]):
             duration_ms=round(took_s * 1000),
         )
         settlement = settle(
-            outcome, earlier=call.earlier, category=call.request.category, chance=random.random()
+            outcome,
+            earlier=call.earlier,
+            category=call.request.category,
+            age=self._clock.now() - call.request.created_at,
+            chance=random.random(),
         )
         row = await self._settle(
             SettledAttempt(
                 key=call.opening.key,
                 attempt=call.attempt,
                 settlement=settlement,
-                provider_message_id=outcome.provider_message_id if isinstance(outcome, Accepted) else None,
+                provider_message_id=_id_of(outcome),
                 problem=problem,
-                attempts=(*call.earlier, entry),
+                entry=None if _goes_on_throttling(entry, call.earlier) else entry,
             )
         )
         self._count(call, turn.provider.name, kind=kind, took_s=took_s)
@@ -249,6 +263,9 @@ class Caller(Generic[ContentT]):
                 return await self._ledger.settle(settled)
             except DatabaseError:
                 log.warning("settlement.repeated", notification_id=str(settled.key.notification_id))
+            except Exception:
+                # Unexpected, and no reason to forget what the provider said.
+                log.exception("settlement.refused", notification_id=str(settled.key.notification_id))
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
@@ -261,3 +278,23 @@ class Caller(Generic[ContentT]):
             metrics.ACCEPT_TO_PROVIDER_SECONDS.labels(channel, call.request.lane.value).observe(
                 max(since, 0.0)
             )
+
+
+def _id_of(outcome: Outcome) -> str | None:
+    """What the provider calls the message; bounded, and without NUL, which PostgreSQL does not store."""
+    if not isinstance(outcome, Accepted) or outcome.provider_message_id is None:
+        return None
+    return outcome.provider_message_id.replace("\0", "")[:LONGEST_ID]
+
+
+def _storable(problem: Problem) -> Problem:
+    if "\0" not in problem.message:
+        return problem
+    return Problem(kind=problem.kind, message=problem.message.replace("\0", ""))
+
+
+def _goes_on_throttling(entry: Attempt, earlier: Sequence[Attempt]) -> bool:
+    """Hours of the same 429 are one line of the history."""
+    if entry.outcome != "throttled" or not earlier:
+        return False
+    return (earlier[-1].outcome, earlier[-1].provider) == (entry.outcome, entry.provider)

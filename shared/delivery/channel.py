@@ -55,8 +55,9 @@ class ChannelParts(Generic[ContentT]):
         self._broker = broker
         self._users = users
         self._templates = templates
-        self._recipients = RecipientLookup(users)
+        self._recipients = RecipientLookup(users, max_calls=2)
         self._background = BackgroundTasks()
+        self._sweeping = BackgroundTasks()
         self.ledger = Ledger(database)
         self._reporter = Reporter(broker, channel=channel)
         self._rota = Rota(providers)
@@ -90,6 +91,7 @@ class ChannelParts(Generic[ContentT]):
             ledger=self.ledger,
             worker=worker,
             reporter=self._reporter,
+            in_flight=self._caller.is_calling,
             interval_s=settings.sweep_interval_s,
             report_repeat=timedelta(seconds=settings.report_repeat_s),
         )
@@ -103,13 +105,14 @@ class ChannelParts(Generic[ContentT]):
         await self._broker.start(wait_s=None)
         await self._templates.start()
         self._intake.start()
-        self._background.start("sweep", self._sweep.run)
+        self._sweeping.start("sweep", self._sweep.run)
         self._background.start("leases", self._caller.keep_leases)
         self._background.start("gauges", self._gauges.run)
 
     async def close(self) -> None:
         """Take nothing more, finish what a provider has been called for, hand back the rest."""
         await self._intake.close()
+        await self._sweeping.close()
         await self._sweep.close()
         await self._caller.finish(grace_s=self._settings.stop_grace_s)
         await self._background.close()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shared.contracts.categories import policy_of
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import Problem
 from shared.contracts.recipients import QuietHours, Recipient
@@ -31,9 +32,6 @@ class Defer:
 
 Decision = Deliver | Suppress | Defer
 
-NOT_DEFERRABLE = frozenset({"security"})
-"""Categories that quiet hours do not hold back: a password reset is wanted when it is asked for."""
-
 
 def decide(recipient: Recipient, *, channel: Channel, category: str, now: datetime) -> Decision:
     """Opt-outs first, a choice by category before the one for the whole channel; then quiet hours."""
@@ -51,7 +49,7 @@ def decide(recipient: Recipient, *, channel: Channel, category: str, now: dateti
                 kind="recipient.opted_out", message=f"The recipient has switched {channel.value} off."
             )
         )
-    if recipient.quiet_hours is not None and category not in NOT_DEFERRABLE:
+    if recipient.quiet_hours is not None and policy_of(category).deferrable:
         until = quiet_until(recipient.quiet_hours, timezone=recipient.timezone, now=now)
         if until is not None:
             return Defer(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Generic, TypeVar
 
-import msgspec
 import structlog
 
+from shared.broker.decoding import Undecodable, decode
 from shared.broker.interface import Broker, Consumer, Delivery
 from shared.broker.topology import lane_queue
 from shared.contracts.channels import Channel, Lane
@@ -74,8 +74,8 @@ class Intake(Generic[ContentT]):
     async def _handle(self, delivery: Delivery, lane: Lane) -> None:
         with metrics.IN_FLIGHT.labels(self._channel.value, lane.value).track_inprogress():
             try:
-                request = msgspec.json.decode(delivery.body, type=DeliveryRequested)
-            except msgspec.DecodeError:
+                request = decode(delivery.body, DeliveryRequested)
+            except Undecodable:
                 metrics.UNDECODABLE.labels(self._channel.value).inc()
                 log.warning("message.undecodable", queue=delivery.queue, bytes=len(delivery.body))
                 await delivery.park(delivery.body)

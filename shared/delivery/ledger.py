@@ -91,10 +91,10 @@ class Ledger:
                 [claim.lease for claim in claims],
             )
 
-    async def expired(self, *, limit: int) -> list[LedgerRow]:
-        """Attempts whose lease has run out: nobody knows whether they went out."""
+    async def expired(self, *, grace: timedelta, limit: int) -> list[LedgerRow]:
+        """Attempts whose lease ran out more than `grace` ago: nobody knows whether they went out."""
         async with self._database.connection() as connection:
-            return [_row(record) for record in await connection.fetch(sql.EXPIRED_LEASES, limit)]
+            return [_row(record) for record in await connection.fetch(sql.EXPIRED_LEASES, grace, limit)]
 
     async def overdue(self, *, grace: timedelta, limit: int) -> list[LedgerRow]:
         """Targets whose next attempt fell due more than `grace` ago."""
@@ -127,7 +127,10 @@ class Ledger:
         open_states = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.RETRYING)
         return {state: found.get(state, 0) for state in open_states}
 
-    async def _claim_group(self, claims: list[Claim]) -> list[bool]:
+    async def _claim_group(self, asked: list[Claim]) -> list[bool]:
+        # Of two in one group that want the same attempt the first asks: the statement cannot tell them apart.
+        claims = list({claim.opening.key: claim for claim in reversed(asked)}.values())
+        chosen = set(claims)
         async with self._database.connection() as connection:
             records = await connection.fetch(
                 sql.CLAIM,
@@ -138,9 +141,12 @@ class Ledger:
                 [claim.token for claim in claims],
             )
         granted = {_key(record) for record in records}
-        return [claim.opening.key in granted for claim in claims]
+        return [claim.opening.key in granted and claim in chosen for claim in asked]
 
-    async def _settle_group(self, settled: list[SettledAttempt]) -> list[LedgerRow | None]:
+    async def _settle_group(self, asked: list[SettledAttempt]) -> list[LedgerRow | None]:
+        # As in a claim: the first of two writes, and the other learns that the row has moved on.
+        settled = list({item.key: item for item in reversed(asked)}.values())
+        chosen = {id(item) for item in settled}
         async with self._database.connection() as connection:
             records = await connection.fetch(
                 sql.SETTLE,
@@ -149,12 +155,12 @@ class Ledger:
                 [item.settlement.state.value for item in settled],
                 [item.provider_message_id for item in settled],
                 [_json(item.problem) for item in settled],
-                [_json(item.attempts) for item in settled],
+                [_json(item.entry) for item in settled],
                 [item.settlement.possible_duplicate for item in settled],
                 [item.settlement.retry_in for item in settled],
             )
         written = {_key(record): _row(record) for record in records}
-        return [written.get(item.key) for item in settled]
+        return [written.get(item.key) if id(item) in chosen else None for item in asked]
 
     async def _conclude_group(self, conclusions: list[Conclusion]) -> list[LedgerRow | None]:
         async with self._database.connection() as connection:
@@ -182,7 +188,7 @@ class Ledger:
                 settled.key.run,
                 settled.key.target,
                 settled.attempt,
-                _json(settled.attempts[-1:]),
+                _json((settled.entry,)),
                 settled.provider_message_id,
             )
         return None if record is None else _row(record)

@@ -44,14 +44,15 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class SettledAttempt:
-    """What came of a claimed attempt. `attempts` is the whole history with this one at its end."""
+    """What came of a claimed attempt. `entry` goes to the end of the history; None where it says no more
+    than the one before (a provider that goes on throttling)."""
 
     key: TargetKey
     attempt: int
     settlement: Settlement
     provider_message_id: str | None
     problem: Problem | None
-    attempts: tuple[Attempt, ...]
+    entry: Attempt | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,33 +65,41 @@ WITH i AS (
 SELECT * FROM first UNION ALL SELECT * FROM next
 """
 
+WAS_ACCEPTED = """d.attempts @> '[{"outcome": "accepted"}]'"""
+"""An earlier attempt, settled as a doubt, was accepted after all: what was taken cannot be untaken."""
+
 SETTLE = f"""
 UPDATE deliveries AS d
-SET state = i.state, provider_message_id = i.provider_message_id, problem = i.problem::jsonb,
-    attempts = i.attempts::jsonb,
+SET state = CASE WHEN {WAS_ACCEPTED} THEN 'sent' ELSE i.state END,
+    provider_message_id = coalesce(i.provider_message_id, d.provider_message_id),
+    problem = CASE WHEN {WAS_ACCEPTED} THEN NULL ELSE i.problem::jsonb END,
+    attempts = d.attempts || coalesce(i.entry::jsonb, '[]'),
     possible_duplicate = d.possible_duplicate OR i.possible_duplicate, lease_until = NULL,
-    next_attempt_at = clock_timestamp() + i.retry_in,
-    request = CASE WHEN i.state IN ('sent') THEN NULL ELSE d.request END,
+    next_attempt_at = CASE WHEN {WAS_ACCEPTED} THEN NULL ELSE clock_timestamp() + i.retry_in END,
+    request = CASE WHEN i.state = 'sent' OR {WAS_ACCEPTED} THEN NULL ELSE d.request END,
     unreported_since = clock_timestamp(), updated_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::bool[], $10::interval[])
-     AS i(notification_id, run, target, attempt, state, provider_message_id, problem, attempts,
+     AS i(notification_id, run, target, attempt, state, provider_message_id, problem, entry,
           possible_duplicate, retry_in)
 WHERE {SAME_TARGET} AND d.attempt = i.attempt AND d.state = 'sending'
 RETURNING {COLUMNS}
 """
 
+# A later attempt that is in flight is let be: it finds the acceptance when it is settled.
 KEEP_LATE_ACCEPTANCE = f"""
 UPDATE deliveries AS d
 SET attempts = d.attempts || $5::text::jsonb,
-    state = CASE WHEN d.attempt = $4 AND d.state IN ('unknown', 'retrying') THEN 'sent' ELSE d.state END,
-    provider_message_id = CASE WHEN d.attempt = $4 THEN $6 ELSE d.provider_message_id END,
-    problem = CASE WHEN d.attempt = $4 THEN NULL ELSE d.problem END,
-    next_attempt_at = CASE WHEN d.attempt = $4 THEN NULL ELSE d.next_attempt_at END,
+    state = CASE WHEN d.state = 'sending' THEN d.state ELSE 'sent' END,
+    provider_message_id = coalesce($6, d.provider_message_id),
+    problem = CASE WHEN d.state = 'sending' THEN d.problem END,
+    next_attempt_at = NULL,
+    deferred_until = NULL,
     possible_duplicate = d.possible_duplicate AND d.attempt > $4,
     unreported_since = clock_timestamp(), updated_at = clock_timestamp()
-WHERE d.notification_id = $1 AND d.run = $2 AND d.target = $3 AND d.attempt >= $4
-  AND NOT (d.attempt = $4 AND d.state NOT IN ('unknown', 'retrying'))
+WHERE d.notification_id = $1 AND d.run = $2 AND d.target = $3
+  AND (d.attempt > $4 OR (d.attempt = $4 AND d.state NOT IN ('sending', 'sent')))
+  AND NOT d.attempts @> $5::text::jsonb
 RETURNING {COLUMNS}
 """
 
@@ -127,8 +135,8 @@ WHERE {SAME_TARGET} AND d.attempt = i.attempt AND d.state = 'sending' AND d.leas
 
 EXPIRED_LEASES = f"""
 SELECT {COLUMNS} FROM deliveries AS d
-WHERE d.state = 'sending' AND d.lease_until < clock_timestamp()
-ORDER BY d.lease_until LIMIT $1 FOR UPDATE SKIP LOCKED
+WHERE d.state = 'sending' AND d.lease_until < clock_timestamp() - $1::interval
+ORDER BY d.lease_until LIMIT $2
 """
 
 OVERDUE = f"""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.contracts.categories import policy_of
 from shared.contracts.delivery import Attempt, DeliveryState
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown
 
@@ -13,8 +14,8 @@ BACKOFF_S = {1: 1.0, 2: 2.0, 3: 4.0}
 """Seconds to wait by number of spent calls, before jitter."""
 JITTER = 0.25
 """The largest share of the wait that is added by chance."""
-NEVER_TWICE = frozenset({"promotional"})
-"""Categories whose doubtful messages are never sent again."""
+LONGEST_THROTTLING = timedelta(hours=24)
+"""A message that is throttled for longer, counted from its creation, is parked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +34,17 @@ def spent(attempts: Sequence[Attempt]) -> int:
     return sum(attempt.outcome != "throttled" for attempt in attempts)
 
 
-def settle(outcome: Outcome, *, earlier: Sequence[Attempt], category: str, chance: float) -> Settlement:
-    """The settlement of a call after `earlier` ones of the same run. `chance` is in [0, 1)."""
+def settle(
+    outcome: Outcome, *, earlier: Sequence[Attempt], category: str, age: timedelta, chance: float
+) -> Settlement:
+    """The settlement of a call after `earlier` ones of the same run. `age` is that of the message, `chance`
+    is in [0, 1)."""
     match outcome:
         case Accepted():
             return Settlement(state=DeliveryState.SENT)
         case Rejected():
+            return Settlement(state=DeliveryState.FAILED)
+        case Throttled() if age > LONGEST_THROTTLING:
             return Settlement(state=DeliveryState.FAILED)
         case Throttled(after_s=after_s):
             return Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(seconds=max(after_s, 1.0)))
@@ -56,6 +62,6 @@ def _settle_doubt(earlier: Sequence[Attempt], *, category: str) -> Settlement:
     """A message that may have gone out is sent once more where a second copy is the lesser evil, and then
     marked; a second doubt, or a category that must never go out twice, ends in `unknown`."""
     doubted_before = any(attempt.outcome == "unknown" for attempt in earlier)
-    if doubted_before or category in NEVER_TWICE or spent(earlier) + 1 >= MAX_CALLS:
+    if doubted_before or not policy_of(category).repeat_after_doubt or spent(earlier) + 1 >= MAX_CALLS:
         return Settlement(state=DeliveryState.UNKNOWN)
     return Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(0), step=1, possible_duplicate=True)

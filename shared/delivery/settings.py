@@ -40,5 +40,5 @@ class ChannelSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Service
         description="Seconds by which a claim's lease outlasts the provider's time-out; default 15.",
     )
     stop_grace_s: float = Field(
-        default=20.0, gt=0, le=600, description="Seconds a stop waits for calls in flight; default 20."
+        default=22.0, gt=0, le=600, description="Seconds a stop waits for calls in flight; default 22."
     )

@@ -1,17 +1,19 @@
 """The ledger's own sweep: what a crash, a lost message or a silent gateway has left behind."""
 
 import asyncio
+import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-import msgspec
 import structlog
 
+from shared.broker.decoding import Undecodable, decode
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import Attempt, DeliveryRequested, Problem
 from shared.delivery import metrics
 from shared.delivery.ledger import Ledger
-from shared.delivery.ledger_rows import LedgerRow, SettledAttempt
+from shared.delivery.ledger_rows import LedgerRow, SettledAttempt, TargetKey
 from shared.delivery.outcomes import Unknown
 from shared.delivery.reporter import Reporter
 from shared.delivery.retry import settle
@@ -23,6 +25,8 @@ ContentT = TypeVar("ContentT")
 
 OVERDUE_GRACE = timedelta(seconds=1)
 """How long after its due time an attempt is left to the copy that comes back through the broker."""
+EXPIRY_GRACE = timedelta(seconds=3)
+"""How long after its lease an attempt is left to the process that may still be settling it."""
 BATCH = 200
 MOST_IN_HAND = 200
 LEASE_EXPIRED = Problem(
@@ -44,6 +48,7 @@ class Sweep(Generic[ContentT]):
         reporter: Reporter,
         interval_s: float,
         report_repeat: timedelta,
+        in_flight: Callable[[TargetKey], bool],
     ) -> None:
         self._channel = channel
         self._ledger = ledger
@@ -51,10 +56,13 @@ class Sweep(Generic[ContentT]):
         self._reporter = reporter
         self._interval_s = interval_s
         self._report_repeat = report_repeat
+        self._in_flight = in_flight
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Sweep for ever."""
+        """Sweep for ever. After an outage of the database, which ends this and has it run again, whoever has
+        an outcome in hand is given a moment to settle it before its lease counts as run out."""
+        await asyncio.sleep(min(self._interval_s, EXPIRY_GRACE.total_seconds()))
         while True:
             await self.settle_expired()
             await self.resume_overdue()
@@ -69,8 +77,9 @@ class Sweep(Generic[ContentT]):
 
     async def settle_expired(self) -> None:
         """An expired attempt may have gone out or not: it is never claimed anew, but settled as a doubt."""
-        for row in await self._ledger.expired(limit=BATCH):
-            await self._settle_as_unknown(row)
+        for row in await self._ledger.expired(grace=EXPIRY_GRACE, limit=BATCH):
+            if not self._in_flight(row.key):
+                await self._settle_as_unknown(row)
 
     async def resume_overdue(self) -> None:
         """Deliver what is overdue, without the broker."""
@@ -93,20 +102,35 @@ class Sweep(Generic[ContentT]):
             await self._reporter.repeat(rows)
 
     async def _deliver(self, raw: bytes) -> None:
-        request = msgspec.json.decode(raw, type=DeliveryRequested)
+        try:
+            request = decode(raw, DeliveryRequested)
+        except Undecodable:
+            log.exception("ledger.request_undecodable", bytes=len(raw))
+            return
         with correlation_scope(request.correlation_id):
             try:
                 await self._worker.deliver(request, raw, known=True)
             except Exception:
                 log.exception("delivery.defect", notification_id=str(request.notification_id))
+                await self._worker.fail(request, raw, stack=traceback.format_exc())
 
     async def _settle_as_unknown(self, row: LedgerRow) -> None:
         if row.request is None or row.provider is None:
             log.error("ledger.row_incomplete", notification_id=str(row.key.notification_id))
             return
-        category = msgspec.json.decode(row.request, type=DeliveryRequested).category
+        try:
+            request = decode(row.request, DeliveryRequested)
+        except Undecodable:
+            log.exception("ledger.request_undecodable", notification_id=str(row.key.notification_id))
+            return
         outcome = Unknown(problem=LEASE_EXPIRED)
-        settlement = settle(outcome, earlier=row.attempts, category=category, chance=0.0)
+        settlement = settle(
+            outcome,
+            earlier=row.attempts,
+            category=request.category,
+            age=row.updated_at - request.created_at,
+            chance=0.0,
+        )
         entry = Attempt(
             number=row.attempt,
             provider=row.provider,
@@ -122,7 +146,7 @@ class Sweep(Generic[ContentT]):
                 settlement=settlement,
                 provider_message_id=None,
                 problem=LEASE_EXPIRED,
-                attempts=(*row.attempts, entry),
+                entry=entry,
             )
         )
         if settled is None:

@@ -45,6 +45,13 @@ ADDRESS_GONE = Ended(
         kind="recipient.address_gone", message="The address or device is no longer the recipient's."
     ),
 )
+DOUBT_NOT_REPEATED = Ended(
+    state=DeliveryState.UNKNOWN,
+    problem=Problem(
+        kind="recipient.quiet_hours",
+        message="It may have gone out; the recipient's quiet hours have begun, so it was not sent again.",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +88,25 @@ class Worker(Generic[ContentT]):
         self._caller = caller
         self._reporter = reporter
         self._calls = {lane: asyncio.Semaphore(share) for lane, share in shares.items()}
-        self._in_hand: set[tuple[UUID, int]] = set()
+        self._in_hand: dict[tuple[UUID, int], asyncio.Event] = {}
 
     async def deliver(self, request: DeliveryRequested, raw: bytes, *, known: bool) -> int | None:
         """Deliver as far as it can be done now. Returns the broker's delay step after which the message is to
         come back, or None where it has ended or the ledger brings it back.
 
         `known`: the ledger may have met this message before, so it is read first; otherwise it is read only
-        where the first claim shows it. A copy of what is in hand already is dropped.
+        where the first claim shows it. A copy of what is in hand waits until that has ended, since the
+        broker may have given up the first: then it finds in the ledger what there is left to do.
         """
         key = (request.notification_id, request.run)
-        if key in self._in_hand:
-            return None
-        self._in_hand.add(key)
+        while key in self._in_hand:
+            await self._in_hand[key].wait()
+            known = True
+        self._in_hand[key] = asyncio.Event()
         try:
             return await self._deliver(request, raw, known=known)
         finally:
-            self._in_hand.discard(key)
+            self._in_hand.pop(key).set()
 
     async def fail(self, request: DeliveryRequested, raw: bytes, *, stack: str) -> None:
         """End what our own code cannot deliver: parked with the stack trace, for an operator. What is being
@@ -185,7 +194,7 @@ class Worker(Generic[ContentT]):
                 if isinstance(again, Prepared) and not any(t.id == work.target.id for t in again.targets):
                     again = ADDRESS_GONE
                 if isinstance(again, Ended):
-                    await self._end(request, again, [work.opening])
+                    await self._end(request, again, work.opening, attempts=work.attempts)
                     return CallEnded(claimed=True)
                 prepared = again
 
@@ -198,36 +207,42 @@ class Worker(Generic[ContentT]):
         *,
         stack: str | None = None,
     ) -> None:
-        openings = [_opening(request, raw, target=row.key.target, targets=row.targets) for row in rows] or [
-            _opening(request, raw, target=NO_TARGET, targets=1)
-        ]
-        await self._end(request, ended, openings, stack=stack)
+        if not rows:
+            whole = _opening(request, raw, target=NO_TARGET, targets=1)
+            await self._end(request, ended, whole, attempts=(), stack=stack)
+        for row in rows:
+            opening = _opening(request, raw, target=row.key.target, targets=row.targets)
+            await self._end(request, ended, opening, attempts=row.attempts, stack=stack)
 
     async def _end(
         self,
         request: DeliveryRequested,
         ended: Ended,
-        openings: Sequence[Opening],
+        opening: Opening,
         *,
+        attempts: Sequence[Attempt],
         stack: str | None = None,
     ) -> None:
-        for opening in openings:
-            conclusion = Conclusion(
-                opening=opening,
-                state=ended.state,
-                problem=ended.problem,
-                deferred_until=ended.deferred_until,
+        doubted = any(attempt.outcome == "unknown" for attempt in attempts)
+        if doubted and ended.state is DeliveryState.DEFERRED:
+            # A later run knows nothing of this one's doubt, and would send a second copy in silence.
+            ended = DOUBT_NOT_REPEATED
+        conclusion = Conclusion(
+            opening=opening,
+            state=ended.state,
+            problem=ended.problem,
+            deferred_until=ended.deferred_until,
+        )
+        row = await _patiently(partial(self._ledger.conclude, conclusion))
+        if row is not None:
+            log.info(
+                "delivery.ended",
+                notification_id=str(request.notification_id),
+                run=request.run,
+                state=ended.state.value,
+                problem=ended.problem.kind,
             )
-            row = await _patiently(partial(self._ledger.conclude, conclusion))
-            if row is not None:
-                log.info(
-                    "delivery.ended",
-                    notification_id=str(request.notification_id),
-                    run=request.run,
-                    state=ended.state.value,
-                    problem=ended.problem.kind,
-                )
-                await self._reporter.report(row, stack=stack)
+            await self._reporter.report(row, stack=stack)
 
 
 def _can_go_on(row: LedgerRow) -> bool:

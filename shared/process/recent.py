@@ -1,4 +1,4 @@
-"""What was used of late, within a bound: the same for templates, compiled templates and keys."""
+"""What was used of late, within a bound: the same for templates, compiled templates and API keys."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator

@@ -5,10 +5,12 @@ Everything is read from the environment, prefixed `CARILLON_`, in one flat names
 start on it. Raises pydantic.ValidationError, whose text never repeats a value that was given.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.process import server_urls
 
 SHORTEST_SECRET_BYTES = 32
 _PRODUCTION_REQUIRED = "production_required"
@@ -59,18 +61,27 @@ class SettingsBlock(BaseSettings):
 
 
 class ProcessSettings(SettingsBlock):
-    """What every process has; a service overrides `service_name` and `port` with its own defaults."""
+    """What every process has; a service overrides `service_name` and `port` with its own.
 
-    service_name: str = Field(
-        default="carillon", description="The name in logs, metrics and service tokens, e.g. user_service."
-    )
+    `service_name` stands in logs, metrics and service tokens: who a service is, is nobody's to set.
+    """
+
+    service_name: ClassVar[str] = "carillon"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severity that is logged; default INFO."
     )
     log_format: Literal["json", "console"] = Field(
-        default_factory=lambda known: "json" if known.get("environment") == "production" else "console",
+        default=None,  # type: ignore[arg-type] # never stays so, see below
         description="One JSON object a line, or lines for people; default json in production, else console.",
     )
+
+    # No default factory: it would add a complaint of its own to that about any other setting.
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _fit_environment(cls, given: object, known: ValidationInfo) -> object:
+        usual = "json" if known.data.get("environment") == "production" else "console"
+        return usual if given is None else given
+
     host: str = Field(default="127.0.0.1", description="The address to listen on; default 127.0.0.1.")
     port: int = Field(
         default=8000, ge=0, le=65535, description="The TCP port to listen on; each service has its default."
@@ -95,6 +106,7 @@ class DatabaseSettings(SettingsBlock):
         description="Seconds until a statement counts as failed; default 2. Waiting for a connection takes "
         "half as long at most, so that a database that is away is answered with 503 within 3 s.",
     )
+    _check_database_url = field_validator("database_url")(server_urls.database_url)
 
 
 class BrokerSettings(SettingsBlock):
@@ -105,6 +117,7 @@ class BrokerSettings(SettingsBlock):
         description="The message broker: amqp://… for RabbitMQ, postgresql://…/broker_db for PostgreSQL.",
         secret=True,
     )
+    _check_broker_url = field_validator("broker_url")(server_urls.broker_url)
 
 
 class RedisSettings(SettingsBlock):
@@ -113,6 +126,7 @@ class RedisSettings(SettingsBlock):
     redis_url: str = deployment_setting(
         "redis://127.0.0.1:6379/0", description="Redis, redis://host:port/number.", secret=True
     )
+    _check_redis_url = field_validator("redis_url")(server_urls.redis_url)
 
 
 class ServiceAuthSettings(SettingsBlock):

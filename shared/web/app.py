@@ -9,7 +9,9 @@ from shared.process.service_tokens import ServiceTokens
 from shared.process.settings import ProcessSettings, ServiceAuthSettings
 from shared.web.body import MAX_BODY_BYTES, BodyMiddleware
 from shared.web.correlation import CorrelationMiddleware
+from shared.web.docs import docs_router
 from shared.web.health import Readiness, health_router
+from shared.web.methods import HeadMiddleware
 from shared.web.observation import ObservationMiddleware
 from shared.web.openapi import describe
 from shared.web.problems import add_problem_handlers
@@ -39,7 +41,7 @@ def build_app(
         version=version,
         lifespan=lifespan,
         openapi_url=None if internal_only else "/openapi.json",
-        docs_url=None if internal_only else "/docs",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -47,9 +49,12 @@ def build_app(
         app.state.service_tokens = ServiceTokens(settings.service_secret, settings.service_name)
     # The last that is added is the outermost.
     app.add_middleware(BodyMiddleware, max_bytes=max_body_bytes, form_paths=form_paths)
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(ObservationMiddleware)
     app.add_middleware(CorrelationMiddleware)
     add_problem_handlers(app)
     app.include_router(health_router(service=settings.service_name, version=version, readiness=readiness))
+    if not internal_only:
+        app.include_router(docs_router(title=title))
     describe(app)
     return app

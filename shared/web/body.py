@@ -12,11 +12,16 @@ import msgspec
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.web.problems import ApiProblem, problem_response
+from shared.web.problems import ApiProblem, FieldError, problem_response
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 READ_TIMEOUT_S = 15.0
 MAX_JSON_DEPTH = 100
+MAX_MEMBERS = 1_000
+"""Of one object: each that is unknown costs an error, of some 30 µs."""
+MAX_VALUES = 100_000
+"""In a body, all levels together: a hundred for each entry of a batch."""
+_LARGE_BYTES = 64 * 1024
 _MOST_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _CLOSE = {"Connection": "close"}
@@ -55,6 +60,9 @@ class BodyMiddleware:
                 return  # the client is gone
             if body:
                 self._check(scope, body)
+            if len(body) > _LARGE_BYTES:
+                # Decoding took its time, and the route will take some: others come in between.
+                await asyncio.sleep(0)
         except ApiProblem as problem:
             await problem_response(problem, path=scope["path"])(scope, receive, send)
             return
@@ -92,15 +100,20 @@ class BodyMiddleware:
         return b"".join(chunks)
 
     def _check(self, scope: Scope, body: bytes) -> None:
-        content_type = _header(scope, b"content-type") or ""
-        media_type, _, parameters = content_type.partition(";")
-        media_type = media_type.strip().lower()
-        if scope["path"] in self._form_paths and media_type == _FORM_TYPE:
-            return
-        if media_type != "application/json" or not _is_utf8(parameters):
-            wanted = f"{_FORM_TYPE}" if scope["path"] in self._form_paths else "application/json"
+        is_form = scope["path"] in self._form_paths
+        wanted = _FORM_TYPE if is_form else "application/json"
+        types = set(_headers(scope, b"content-type"))
+        media_type, _, parameters = (types.pop() if len(types) == 1 else "").partition(";")
+        if media_type.strip().lower() != wanted or not _is_utf8(parameters):
             raise ApiProblem(status=415, detail=f"Send the body as {wanted}.", headers={"Accept": wanted})
-        scope[_SCOPE_KEY] = decode_json(body)
+        if {coding.strip().lower() for coding in _headers(scope, b"content-encoding")} - {"", "identity"}:
+            raise ApiProblem(
+                status=415,
+                detail="Send the body without a Content-Encoding.",
+                headers={"Accept-Encoding": "identity"},
+            )
+        if not is_form:
+            scope[_SCOPE_KEY] = decode_json(body)
 
     def _too_large(self, headers: dict[str, str] | None = None) -> ApiProblem:
         return ApiProblem(
@@ -109,7 +122,8 @@ class BodyMiddleware:
 
 
 def decode_json(body: bytes) -> object:
-    """Plain objects. Raises ApiProblem (400, `malformed_json`)."""
+    """Plain objects. Raises ApiProblem: 400 (`malformed_json`), and 422 where there is so much in it that
+    checking it would hold up everybody else."""
     try:
         decoded: object = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
@@ -118,28 +132,35 @@ def decode_json(body: bytes) -> object:
         raise _malformed("the text is not UTF-8") from error
     except RecursionError:
         raise _malformed(f"nested deeper than {MAX_JSON_DEPTH} levels") from None
-    # Looked at only where there are enough brackets for it, and level by level, without recursion.
-    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _is_too_deep(decoded):
-        raise _malformed(f"nested deeper than {MAX_JSON_DEPTH} levels")
+    # Looked at only where there are enough brackets or commas for it.
+    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH or body.count(b",") >= MAX_MEMBERS:
+        _check_shape(decoded)
     return decoded
 
 
-def _is_too_deep(decoded: object) -> bool:
-    level = [decoded]
-    for _ in range(MAX_JSON_DEPTH):
-        level = [
-            child
-            for container in level
-            for child in (container.values() if isinstance(container, dict) else _items(container))
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+def _check_shape(decoded: object) -> None:
+    """Level by level, without recursion."""
+    level = [decoded] if isinstance(decoded, dict | list) else []
+    values = 0
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_JSON_DEPTH:
+            raise _malformed(f"nested deeper than {MAX_JSON_DEPTH} levels")
+        below: list[dict[str, object] | list[object]] = []
+        for container in level:
+            values += len(container)
+            if isinstance(container, dict) and len(container) > MAX_MEMBERS:
+                raise _too_much(f"An object may have {MAX_MEMBERS} members at most")
+            if values > MAX_VALUES:
+                raise _too_much(f"A body may hold {MAX_VALUES} values at most")
+            children = container.values() if isinstance(container, dict) else container
+            below += [child for child in children if isinstance(child, dict | list)]
+        level = below
 
 
-def _items(container: object) -> list[object]:
-    return container if isinstance(container, list) else []
+def _too_much(reason: str) -> ApiProblem:
+    return ApiProblem(status=422, detail=f"{reason}.", errors=[FieldError("body", reason)])
 
 
 def _malformed(reason: str) -> ApiProblem:
@@ -155,11 +176,11 @@ def _announces_body(scope: Scope) -> bool:
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
-    for name, value in scope["headers"]:
-        if name == wanted:
-            text: str = value.decode("latin-1")
-            return text
-    return None
+    return next(iter(_headers(scope, wanted)), None)
+
+
+def _headers(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
 
 
 def _is_utf8(parameters: str) -> bool:

@@ -6,11 +6,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from shared.contracts.http.base import ProblemBody
+from shared.web.examples import example_of
 from shared.web.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 
 _SCHEMA = "Problem"
 _METHODS = ("get", "post", "put", "patch", "delete")
-_WITH_BODY = (400, 408, 413, 415, 422)
+_ALWAYS = (400, 408, 413, 415, 500)
+"""The body is read before the route is known, so one that nobody asked for is refused as well."""
 _AUTHENTICATED = (401, 403)
 _DETAILS = {
     400: "Not valid JSON: invalid character (byte 17).",
@@ -63,22 +65,26 @@ def _described(app: FastAPI) -> dict[str, Any]:
     for path in document.get("paths", {}).values():
         for method in _METHODS:
             if method in path:
-                _complete(path[method])
+                _complete(path[method], schemas)
     return document
 
 
-def _complete(operation: dict[str, Any]) -> None:
+def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     responses: dict[str, Any] = operation.setdefault("responses", {})
     if "HTTPValidationError" in str(responses.get("422")):
         responses["422"] = _response(422)
-    possible: list[int] = [500]
+    possible = [*_ALWAYS]
     if "requestBody" in operation:
-        possible += _WITH_BODY
+        possible.append(422)
     if operation.get("security"):
         possible += _AUTHENTICATED
     for status in possible:
         responses.setdefault(str(status), _response(status))
     operation["responses"] = dict(sorted(responses.items()))
+    for described in (operation.get("requestBody", {}), *responses.values()):
+        for media in described.get("content", {}).values():
+            if "schema" in media and not media.keys() & {"example", "examples"}:
+                media["example"] = example_of(media["schema"], schemas)
 
 
 def _response(status: int) -> dict[str, Any]:

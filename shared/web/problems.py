@@ -6,6 +6,7 @@ The kinds that the shell around the routes answers with are in `KINDS`; a servic
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -17,6 +18,7 @@ from starlette.responses import Response
 
 from shared.database.errors import CommitUnknown, DatabaseUnavailable, Overloaded, unavailability
 from shared.process.correlation import correlation_id
+from shared.web.methods import allowed_methods
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:carillon:problem:"
@@ -125,7 +127,9 @@ def problem_response(problem: ApiProblem, *, path: str) -> Response:
     }
     if problem.errors:
         body["errors"] = problem.errors
-    return Response(_encode(body), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+    return Response(
+        msgspec.json.encode(body), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
+    )
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -137,7 +141,10 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    return problem_response(as_problem(error), path=request.url.path)
+    problem = as_problem(error)
+    if problem.status == 405:
+        problem.headers["Allow"] = ", ".join(allowed_methods(request.app, request.url.path))
+    return problem_response(problem, path=request.url.path)
 
 
 async def _answer_database_error(request: Request, error: Exception) -> Response:
@@ -169,16 +176,18 @@ def as_problem(error: Exception) -> ApiProblem:
 
 def _validation_problem(error: RequestValidationError) -> ApiProblem:
     found = [
-        FieldError(_field_name(item["loc"]), str(item["msg"]).removeprefix("Value error, "))
+        FieldError(_field_name(item), str(item["msg"]).removeprefix("Value error, "))
         for item in error.errors()[:_MOST_ERRORS]
     ]
     detail = "; ".join(f"{item.field}: {item.message}" for item in found[:3])
     return ApiProblem(status=422, detail=detail, errors=found)
 
 
-def _field_name(location: Sequence[object]) -> str:
-    """FastAPI's location begins with where the field stands: body, query, path, header."""
-    where, *names = [str(part) for part in location] or ["body"]
+def _field_name(item: Mapping[str, Any]) -> str:
+    """FastAPI's location begins with where the field stands: body, query, path, header. A check of a whole
+    body may name the field that it is about in its context."""
+    where, *names = [str(part) for part in item["loc"]] or ["body"]
+    names += [str(item["ctx"]["field"])] if "field" in item.get("ctx", {}) else []
     return ".".join(names) if names else where
 
 
@@ -187,7 +196,3 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
-
-
-def _encode(body: Mapping[str, object]) -> bytes:
-    return msgspec.json.encode(body)

@@ -7,8 +7,6 @@ from fastapi import Request
 from shared.process.service_tokens import InvalidServiceToken, ServiceTokens
 from shared.web.problems import unauthorized
 
-__all__ = ["ServiceTokens", "require_service"]
-
 
 def require_service(audience: str) -> Callable[[Request], Awaitable[str]]:
     """A dependency for the internal routers of the service named `audience`: gives the caller's name, and

@@ -1,14 +1,13 @@
 """What the routes work with, put together in main.py and handed over on the app's state."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
-from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import Depends
 
 from shared.database.engine import Database
 from shared.delivery.rendering import Renderer
+from shared.web.parts import parts_of
 from template_service.domain.announcements import Announcements
 
 AUDIENCE = "template_service"
@@ -24,18 +23,4 @@ class Parts:
     default_language: str
 
 
-def _parts(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
-
-
-CurrentParts = Annotated[Parts, Depends(_parts)]
-
-
-async def _session(parts: CurrentParts) -> AsyncIterator[AsyncSession]:
-    async with parts.database.session() as session:
-        yield session
-
-
-# Scope `function`: the transaction is committed before the answer goes out, not after.
-Session = Annotated[AsyncSession, Depends(_session, scope="function")]
-"""One transaction for the request, committed where no error leaves the route."""
+CurrentParts = Annotated[Parts, Depends(parts_of(Parts))]

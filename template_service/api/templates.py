@@ -18,7 +18,8 @@ from shared.contracts.http.templates import (
     VersionChoice,
     VersionNumber,
 )
-from template_service.api.parts import CurrentParts, Session
+from shared.web.parts import Session
+from template_service.api.parts import CurrentParts
 from template_service.domain import previews, templates
 from template_service.domain.checking import check_text
 

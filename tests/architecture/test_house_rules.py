@@ -3,6 +3,8 @@
 import ast
 import importlib
 import inspect
+import re
+import tomllib
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -51,6 +53,21 @@ def test_nothing_is_left_to_be_done() -> None:
     marks = ("TO" + "DO", "FIX" + "ME", "XX" + "X:")
     left = [module.name for module in modules(*PACKAGES, "tests") if any(m in module.text for m in marks)]
     assert left == []
+
+
+def test_the_version_stands_in_the_project_file_alone() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert [module.name for module in CODE_FILES if project["version"] in set(module.strings())] == []
+
+
+def test_sql_is_spoken_in_storage_alone() -> None:
+    speaking = [
+        module.name
+        for module in modules("gateway_service", "user_service", "template_service")
+        if "storage" not in module.path.parts
+        and any(re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH) ", text) for text in module.strings())
+    ]
+    assert speaking == []
 
 
 def test_what_is_public_has_a_docstring() -> None:

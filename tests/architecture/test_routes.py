@@ -6,6 +6,7 @@ started, and get another answer than 401.
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from uuid import UUID
@@ -14,16 +15,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from carillon.services import SERVICES
 from shared.process.settings import ProcessSettings
+from shared.web.examples import UNKNOWN
 
 EVERYWHERE = {("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics")}
 PUBLIC = {
     "gateway_service": {
         ("GET", "/docs"),
-        ("GET", "/docs/oauth2-redirect"),
+        ("GET", "/docs/{name}"),
         ("GET", "/openapi.json"),
         ("GET", "/.well-known/jwks.json"),
         ("POST", "/api/v1/auth/register"),
@@ -95,3 +98,25 @@ def test_the_public_description_is_valid_and_every_error_is_a_problem() -> None:
             closed = path.startswith("/api/v1/") and (method.upper(), path) not in PUBLIC["gateway_service"]
             assert bool(operation.get("security")) == closed, (method, path)
             assert not closed or "401" in operation["responses"], (method, path)
+
+
+def test_every_public_body_has_an_example_that_is_valid() -> None:
+    document = app_of("gateway_service").openapi()
+    missing = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            answers = [body for status, body in operation["responses"].items() if status < "300"]
+            for body in (operation.get("requestBody", {}), *answers):
+                for media in body.get("content", {}).values():
+                    whole = {**media["schema"], "components": document["components"]}
+                    if "example" not in media or UNKNOWN in json.dumps(media["example"]):
+                        missing.append((method, path, media.get("example")))
+                    else:
+                        Draft202012Validator(whole).validate(media["example"])
+    assert missing == []
+
+
+def test_every_operation_lists_what_is_answered_to_a_body_that_nobody_asked_for() -> None:
+    for operations in app_of("gateway_service").openapi()["paths"].values():
+        for operation in operations.values():
+            assert {"400", "408", "413", "415", "500"} <= set(operation["responses"])

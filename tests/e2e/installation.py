@@ -1,5 +1,6 @@
 """A whole installation, started as a person would start it, on ports of its own."""
 
+import contextlib
 import os
 import random
 import re
@@ -9,12 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import httpx
+import psutil
 
 from carillon.embedded import ports as tcp
 from carillon.run_record import read_record
@@ -49,8 +50,11 @@ class Installation:
         return next(process.pid for process in record.processes if process.name == name)
 
     def kill(self, name: str) -> None:
-        """kill -9."""
-        os.kill(self.pid(name), signal.SIGKILL)
+        """kill -9; returns once the process is gone."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(10)
 
     def recipient(self, **fields: Any) -> str:
         """A new recipient with a mail address of their own; the id."""
@@ -141,7 +145,7 @@ def eventually(ask: Callable[[], AnswerT], holds: Callable[[AnswerT], bool], *, 
         time.sleep(0.1)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_installation(folder: Path, **environment: str) -> Iterator[Installation]:
     """`carillon up` with its state in `folder`; ended with SIGTERM, and checked that it ends."""
     offset = _free_offset()

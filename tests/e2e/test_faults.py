@@ -12,6 +12,9 @@ from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from carillon.plan import BROKER_DATABASE
 from tests.e2e.installation import Installation, eventually
 
+BACK_WITHIN_S = 5.0
+"""What issue 2 asks for: from the kill until the service answers again."""
+
 
 def is_healthy(installation: Installation, port: int) -> bool:
     with suppress(httpx.HTTPError):
@@ -34,14 +37,13 @@ def test_a_gateway_killed_between_commit_and_publish_twenty_times_loses_nothing(
     for _ in range(20):
         postgres.run_sql(f"alter database {BROKER_DATABASE} with allow_connections false")
         postgres.run_sql(
-            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{BROKER_DATABASE}'"
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            f"where datname = '{BROKER_DATABASE}'"
         )
         accepted.append(on_postgres.notify(user_id, code))
         on_postgres.kill("gateway")
         postgres.run_sql(f"alter database {BROKER_DATABASE} with allow_connections true")
-        killed_at = time.monotonic()
         eventually(lambda: is_healthy(on_postgres, 8000), bool, within_s=15)
-        assert time.monotonic() - killed_at < 15
 
     for notification_id in accepted:
         found = on_postgres.wait_for(notification_id, within_s=60)
@@ -52,17 +54,17 @@ def test_a_gateway_killed_between_commit_and_publish_twenty_times_loses_nothing(
 @pytest.mark.parametrize(
     ("name", "port"), [("gateway", 8000), ("user", 8001), ("template", 8004), ("email", 8002), ("push", 8003)]
 )
-def test_a_service_that_is_killed_is_back_and_nothing_is_lost(
+def test_a_service_that_is_killed_is_back_within_five_seconds_and_nothing_is_lost(
     on_postgres: Installation, name: str, port: int
 ) -> None:
     user_id, code = on_postgres.recipient(), on_postgres.template()
     before = [on_postgres.notify(user_id, code) for _ in range(20)]
 
-    old = on_postgres.pid(name)
+    killed_at = time.monotonic()
     on_postgres.kill(name)
-
-    eventually(lambda: is_healthy(on_postgres, port), bool, within_s=15)
-    eventually(lambda: on_postgres.pid(name), lambda pid: pid != old, within_s=5)
+    # `kill` returned with the process gone: whoever answers now is its successor.
+    eventually(lambda: is_healthy(on_postgres, port), bool, within_s=3 * BACK_WITHIN_S)
+    assert time.monotonic() - killed_at < BACK_WITHIN_S
     for notification_id in [*before, on_postgres.notify(user_id, code)]:
         on_postgres.wait_for(notification_id, within_s=60)
 
@@ -91,7 +93,7 @@ def test_postgresql_away_is_a_503_at_once_and_recovers_without_a_restart(
     assert answer.status_code == 503, answer.text
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert int(answer.headers["Retry-After"]) >= 1
-    assert took < 3.5
+    assert took < 3.0
     again = eventually(
         lambda: on_postgres.api.post("/notifications", json=body, headers=key),
         lambda answer: answer.status_code == 202,

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request, Response, status
 from shared.contracts.http.auth import ApiKeyPage, ApiKeyWithSecret, NewOwnedApiKey
 from shared.contracts.http.base import PageQuery
 from shared.contracts.recipients import ApiKeyQuestion
+from shared.web.parts import Session
 from shared.web.problems import unprocessable
 from user_service.api.bodies import answer, question
-from user_service.api.parts import CurrentParts, Session
+from user_service.api.parts import CurrentParts
 from user_service.domain import api_keys
 
 router = APIRouter(tags=["api-keys"])

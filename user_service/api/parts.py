@@ -1,13 +1,12 @@
 """What the routes work with, put together in main.py and handed over on the app's state."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
-from fastapi import Depends, Request
-from sqlalchemy.ext.asyncio import AsyncSession
+from fastapi import Depends
 
 from shared.database.engine import Database
+from shared.web.parts import parts_of
 from user_service.domain.access_tokens import AccessTokens
 from user_service.domain.accounts import Accounts
 from user_service.domain.passwords import Passwords
@@ -25,18 +24,4 @@ class Parts:
     access_tokens: AccessTokens
 
 
-def _parts(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
-
-
-CurrentParts = Annotated[Parts, Depends(_parts)]
-
-
-async def _session(parts: CurrentParts) -> AsyncIterator[AsyncSession]:
-    async with parts.database.session() as session:
-        yield session
-
-
-# Scope `function`: the transaction is committed before the answer goes out, not after.
-Session = Annotated[AsyncSession, Depends(_session, scope="function")]
-"""One transaction for the request, committed where no error leaves the route."""
+CurrentParts = Annotated[Parts, Depends(parts_of(Parts))]

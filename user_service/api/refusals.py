@@ -18,7 +18,7 @@ from user_service.domain.api_keys import ApiKeyUnknown, ScopesBeyondOwner
 from user_service.domain.devices import MAX_DEVICES, DeviceUnknown, TooManyDevices
 from user_service.domain.passwords import TooManyLogins
 from user_service.domain.preferences import MAX_CATEGORIES, TooManyCategories
-from user_service.domain.users import EmailNeeded, UserUnknown
+from user_service.domain.users import EmailNeeded, LastAdmin, UserUnknown
 from user_service.storage.users import Taken
 
 _TAKEN = {
@@ -45,6 +45,9 @@ _PROBLEMS: dict[type[Exception], Callable[[Exception], ApiProblem]] = {
     ),
     TooManyLogins: lambda _: unavailable("Too many logins at once. Ask again."),
     EmailNeeded: lambda _: unprocessable("email", "An account needs an email to log in with."),
+    LastAdmin: lambda _: conflict(
+        "This is the last administrator: make another one first.", kind="last_admin"
+    ),
     TooManyCategories: lambda _: unprocessable("categories", f"At most {MAX_CATEGORIES} categories."),
     TooManyDevices: lambda _: conflict(f"A user has at most {MAX_DEVICES} devices.", kind="too_many_devices"),
     ScopesBeyondOwner: _beyond_owner,

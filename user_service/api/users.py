@@ -18,7 +18,8 @@ from shared.contracts.http.users import (
     UserFilter,
     UserPage,
 )
-from user_service.api.parts import CurrentParts, Session
+from shared.web.parts import Session
+from user_service.api.parts import CurrentParts
 from user_service.domain import devices, preferences, users
 
 router = APIRouter(prefix="/users", tags=["users"])

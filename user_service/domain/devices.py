@@ -37,7 +37,7 @@ async def register(session: AsyncSession, user_id: UUID, new: NewDevice) -> tupl
             platform=new.platform,
             token=new.token,
             subscription=None if subscription is None else subscription.model_dump(mode="json"),
-            digest=device_digest(new.token or (str(subscription.endpoint) if subscription else "")),
+            digest=device_digest(new.token or (subscription.endpoint if subscription else "")),
         ),
     )
     if is_new and await devices.count(session, user_id) > MAX_DEVICES:

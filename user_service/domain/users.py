@@ -29,6 +29,10 @@ class EmailNeeded(Exception):
     """An account cannot be without an address."""
 
 
+class LastAdmin(Exception):
+    """Without an administrator nobody could make another one."""
+
+
 async def create(session: AsyncSession, new: NewUser, *, password_hash: str | None) -> User:
     """A recipient, one with a login where there is a password. Raises users.Taken."""
     row = UserRow(
@@ -92,7 +96,10 @@ async def change(session: AsyncSession, user_id: UUID, wanted: UserChange, *, or
 
 
 async def erase(session: AsyncSession, user_id: UUID) -> None:
-    """Remove everything personal for good. Raises UserUnknown."""
+    """Remove everything personal for good. Raises UserUnknown and LastAdmin."""
+    row = await require(session, user_id)
+    if row.role == Role.ADMIN and not await users.other_admins(session, user_id):
+        raise LastAdmin
     if not await users.erase(session, user_id):
         raise UserUnknown
 

@@ -73,6 +73,20 @@ async def newest(
     return (await session.scalars(query)).all()
 
 
+async def other_admins(session: AsyncSession, user_id: UUID) -> int:
+    """How many administrators there are besides this one. All of them are held until the end of the
+    transaction, in one order, so that of two who erase each other at once the second waits and counts
+    what the first has left."""
+    query = (
+        select(UserRow.id)
+        .where(UserRow.role == "admin", UserRow.password_hash.is_not(None), UserRow.erased_at.is_(None))
+        .order_by(UserRow.id)
+        .with_for_update()
+    )
+    admins = (await session.scalars(query)).all()
+    return len([admin for admin in admins if admin != user_id])
+
+
 async def erase(session: AsyncSession, user_id: UUID) -> bool:
     """Remove everything personal, with devices, keys and tokens; whether there was somebody to erase."""
     erased = await session.execute(

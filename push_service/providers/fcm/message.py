@@ -4,15 +4,11 @@ A second copy of a notification, sent after a doubt, takes the place of the firs
 standing beside it: the same tag (Android), collapse id (APNs, 64 bytes) and topic (Web Push, 32 characters).
 """
 
-from typing import Final
-
 import msgspec
 
+from shared.contracts.categories import policy_of
 from shared.contracts.channels import PushContent
 from shared.delivery.provider import ProviderCall
-
-_CAN_WAIT: Final = frozenset({"promotional"})
-"""Categories that need not wake a sleeping device."""
 
 
 class _Notification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,7 +44,7 @@ class _SendRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def request_body(call: ProviderCall[PushContent]) -> bytes:
     """The JSON for one notification to one device."""
-    urgent = call.category not in _CAN_WAIT
+    urgent = policy_of(call.category).urgent_push
     same = call.notification_id.hex
     return msgspec.json.encode(
         _SendRequest(

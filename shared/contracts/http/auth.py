@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contracts.http.base import EmailAddress, Name, Page, StrictModel
+from shared.contracts.http.base import EmailAddress, Name, Page, StrictModel, bounded
 
 TOKEN_ISSUER = "carillon"
 TOKEN_AUDIENCE = "carillon"
@@ -80,10 +80,10 @@ class RefreshRequest(StrictModel):
 class TokenAnswer(StrictModel):
     """A pair of tokens (RFC 6749, section 5.1); `expires_in` is in seconds."""
 
-    access_token: str
+    access_token: str = Field(examples=["eyJhbGciOiJFZERTQSJ9…"])
     token_type: Literal["bearer"] = "bearer"
     expires_in: int = Field(examples=[86400])
-    refresh_token: str
+    refresh_token: str = Field(examples=["rt_Jx3…"])
 
 
 class JsonWebKey(StrictModel):
@@ -91,9 +91,9 @@ class JsonWebKey(StrictModel):
 
     kty: Literal["OKP", "EC"]
     crv: Literal["Ed25519", "P-256"]
-    x: str
+    x: str = Field(examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
     y: str | None = Field(default=None, description="EC keys only.")
-    kid: str
+    kid: str = Field(examples=["2030-01"])
     alg: Literal["EdDSA", "ES256"]
     use: Literal["sig"] = "sig"
 
@@ -112,7 +112,9 @@ class NewApiKey(StrictModel):
 
     name: Name = Field(examples=["order service"])
     kind: ApiKeyKind = "live"
-    scopes: tuple[Scope, ...] = Field(min_length=1, max_length=len(Scope), examples=[["notifications:send"]])
+    scopes: Annotated[tuple[Scope, ...], bounded(len(Scope))] = Field(
+        min_length=1, max_length=len(Scope), examples=[["notifications:send"]]
+    )
 
 
 class NewOwnedApiKey(NewApiKey):
@@ -125,7 +127,7 @@ class ApiKey(StrictModel):
     """An API key without its secret; `hint` is the last four characters of it."""
 
     id: UUID
-    name: str
+    name: str = Field(examples=["order service"])
     kind: ApiKeyKind
     scopes: tuple[Scope, ...]
     hint: str = Field(examples=["x3Qz"])

@@ -12,12 +12,16 @@ import email_validator
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from shared.contracts.http.one_line import one_line
 
 # An installation of one's own mails to its own network and to test machines: these reserved names
 # are real there. `invalid`, `onion` and `arpa` stay refused.
@@ -54,10 +58,22 @@ def storable(value: object) -> object:
     return value
 
 
+MOST_UNKNOWN_FIELDS = 20
+"""Fields that are named one by one when they are refused."""
+
+
 class StrictModel(BaseModel):
     """A public body: unknown fields are refused, instances never change, and no string holds a NUL."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_heaps(cls, value: object) -> object:
+        # Pydantic writes an error for each unknown field: some are a help, 100,000 are seconds of work.
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + MOST_UNKNOWN_FIELDS:
+            raise PydanticCustomError("too_many_fields", "There are far more fields than this takes")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -100,6 +116,24 @@ class ProblemBody(BaseModel):
     errors: tuple[FieldProblem, ...] = Field(
         default=(), description="On a validation error, each field that is wrong."
     )
+
+
+def bounded(*sizes: int) -> BeforeValidator:
+    """At most so many members on each level of an object or array, looked at before the members are:
+    pydantic would check all and write an error for each."""
+
+    def check(value: object) -> object:
+        level = [value]
+        for size in sizes:
+            containers = [item for item in level if isinstance(item, dict | list)]
+            if any(len(item) > size for item in containers):
+                raise PydanticCustomError("too_many", "There is far more in it than this takes")
+            level = [
+                child for item in containers for child in (item.values() if isinstance(item, dict) else item)
+            ]
+        return value
+
+    return BeforeValidator(check)
 
 
 ItemT = TypeVar("ItemT")
@@ -200,5 +234,7 @@ LanguageTag = Annotated[str, Field(max_length=35, examples=["fr-CA"]), AfterVali
 TimeZone = Annotated[str, Field(max_length=64, examples=["Europe/Paris"]), AfterValidator(_time_zone)]
 """IANA name."""
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(one_line)
+]
 """A name for people to read."""

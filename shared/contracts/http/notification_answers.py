@@ -8,7 +8,7 @@ from pydantic import Field
 
 from shared.contracts.channels import Channel
 from shared.contracts.http.base import PageQuery, ProblemBody, StrictModel
-from shared.contracts.http.notifications import Category, Metadata, TemplateCode, Timestamp
+from shared.contracts.http.notifications import Category, StoredMetadata, TemplateCode, Timestamp
 
 
 class NotificationStatus(StrEnum):
@@ -35,14 +35,14 @@ class NotificationAccepted(StrictModel):
     """The answer to POST /notifications: it is stored, and will be sent or visibly fail."""
 
     id: UUID
-    status: NotificationStatus
+    status: NotificationStatus = Field(examples=["accepted"])
     user_id: UUID | None
     notification_type: Channel
-    template_code: str | None
-    priority: int
-    category: str
-    metadata: Metadata
-    scheduled_at: datetime | None
+    template_code: str | None = Field(examples=["order_shipped"])
+    priority: int = Field(examples=[5])
+    category: str = Field(examples=["transactional"])
+    metadata: StoredMetadata = Field(examples=[{"order": "123"}])
+    scheduled_at: datetime | None = Field(examples=[None])
     created_at: datetime
 
 
@@ -52,8 +52,8 @@ class NotificationItem(NotificationAccepted):
     error: str | None
     error_type: str | None
     possible_duplicate: bool
-    batch_id: UUID | None
-    expires_at: datetime | None
+    batch_id: UUID | None = Field(examples=[None])
+    expires_at: datetime | None = Field(examples=[None])
     test: bool
     updated_at: datetime
 
@@ -63,8 +63,8 @@ class AttemptItem(StrictModel):
 
     number: int
     run: int = Field(description="1 at first, one more for each repetition by an operator or deferral.")
-    target: str
-    provider: str
+    target: str = Field(examples=["ann@example.com"])
+    provider: str = Field(examples=["smtp"])
     outcome: str = Field(examples=["accepted", "rejected", "retryable", "throttled", "unknown"])
     error: str | None
     started_at: datetime
@@ -74,7 +74,7 @@ class AttemptItem(StrictModel):
 class TimelineItem(StrictModel):
     """When a notification came into a status."""
 
-    status: NotificationStatus
+    status: NotificationStatus = Field(examples=["accepted"])
     at: datetime
     detail: str | None
 
@@ -82,9 +82,9 @@ class TimelineItem(StrictModel):
 class NotificationDetail(NotificationItem):
     """GET /notifications/{id}."""
 
-    language: str | None
+    language: str | None = Field(examples=["fr-CA"])
     template_version: int | None
-    correlation_id: str
+    correlation_id: str = Field(examples=["0192f4c1-7d3b-7c7e-9d6a-1f6f3a2b4c5d"])
     attempts: tuple[AttemptItem, ...]
     timeline: tuple[TimelineItem, ...]
 
@@ -92,8 +92,8 @@ class NotificationDetail(NotificationItem):
 class BatchResult(StrictModel):
     """What became of one entry: `id` where it was accepted, else `error`."""
 
-    index: int
-    id: UUID | None = None
+    index: int = Field(examples=[0])
+    id: UUID | None = Field(default=None, examples=["0192f4c1-7d3b-7c7e-9d6a-1f6f3a2b4c5d"])
     error: ProblemBody | None = None
 
 
@@ -102,7 +102,7 @@ class BatchAccepted(StrictModel):
 
     batch_id: UUID
     accepted: int
-    rejected: int
+    rejected: int = Field(examples=[0])
     results: tuple[BatchResult, ...]
 
 

@@ -1,6 +1,5 @@
 """Public bodies of the notification routes: what a sender asks for."""
 
-import math
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Self
@@ -23,18 +22,28 @@ from pydantic_core import PydanticCustomError
 
 from shared.contracts.channels import CONTENT_FORMATS, Channel
 from shared.contracts.http.base import EmailAddress, LanguageTag, StrictModel
+from shared.contracts.http.one_line import one_line
 
 MAX_VARIABLES_BYTES = 64 * 1024
 MAX_NESTING = 32
 MAX_BATCH = 1000
+MAX_METADATA = 50
+MAX_METADATA_NAME = 64
+MAX_METADATA_TEXT = 500
 KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}")
 """An idempotency key: visible ASCII, at most 255 characters."""
 
 
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
 def _timestamp_text(value: object) -> object:
-    if not isinstance(value, str | datetime):
-        raise PydanticCustomError("timestamp", "A time is text in RFC 3339, such as 2030-01-31T08:00:00Z")
-    return value
+    """Pydantic alone would take numbers, a space for the T, and times without seconds or offset."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    raise PydanticCustomError("timestamp", "A time is text in RFC 3339, such as 2030-01-31T08:00:00Z")
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -48,9 +57,16 @@ Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp_text), AfterVali
 """RFC 3339 with an offset; kept in UTC."""
 
 
-def _portable(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Only what JSON carries unchanged through every process, and not too much of it."""
-    layer: list[JsonValue] = list(variables.values())
+def _check_number(number: float) -> None:
+    """jsonb gives a float without a fraction back as an integer, so one range holds for both; neither NaN
+    nor infinity lies in it."""
+    if not -(2**63) <= number < 2**63:
+        raise PydanticCustomError("number_too_large", "Send a number this large as text")
+
+
+def check_nested(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Only what JSON carries unchanged through every process. Raises a pydantic error."""
+    layer: list[JsonValue] = list(values.values())
     depth = 1
     while layer:
         depth += 1
@@ -62,28 +78,54 @@ def _portable(variables: dict[str, JsonValue]) -> dict[str, JsonValue]:
                 below.extend(value.values())
             elif isinstance(value, list):
                 below.extend(value)
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise PydanticCustomError("not_finite", "A number is too large, or none")
-            elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-                raise PydanticCustomError(
-                    "integer_too_large", "An integer of more than 64 bits is to be sent as text"
-                )
+            elif isinstance(value, int | float):
+                _check_number(value)
         layer = below
-    if len(msgspec.json.encode(variables)) > MAX_VARIABLES_BYTES:
+    return values
+
+
+def _small(variables: object) -> object:
+    """The cheapest check comes before those that look at each value."""
+    try:
+        size = len(msgspec.json.encode(variables))
+    except RecursionError as error:
+        raise PydanticCustomError("too_deep", f"Nested deeper than {MAX_NESTING} levels") from error
+    if size > MAX_VARIABLES_BYTES:
         raise PydanticCustomError("too_large", f"More than {MAX_VARIABLES_BYTES} bytes as JSON")
     return variables
 
 
-def _one_line(value: str) -> str:
-    if any(character < " " or character == "\x7f" for character in value):
-        raise PydanticCustomError("control_character", "A subject is one line without control characters")
-    return value
+def _flat(metadata: object) -> object:
+    """All of it in one check that stops at the first fault: pydantic itself would write an error for every
+    type that each value is not."""
+    if not isinstance(metadata, dict):
+        raise PydanticCustomError("metadata", "Metadata is an object")
+    if len(metadata) > MAX_METADATA:
+        raise PydanticCustomError("metadata", f"At most {MAX_METADATA} names")
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_METADATA_NAME:
+            raise PydanticCustomError("metadata", f"A name has 1 to {MAX_METADATA_NAME} characters")
+        if isinstance(value, str):
+            if len(value) > MAX_METADATA_TEXT:
+                raise PydanticCustomError("metadata", f"A text has at most {MAX_METADATA_TEXT} characters")
+        elif isinstance(value, int | float):
+            _check_number(value)
+        elif value is not None:
+            raise PydanticCustomError("metadata", "A value is text, a number, true, false or null")
+    return metadata
 
 
-Variables = Annotated[dict[str, JsonValue], Field(max_length=500), AfterValidator(_portable)]
-MetadataName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | int | float | None
-Metadata = Annotated[dict[MetadataName, MetadataValue], Field(max_length=50), AfterValidator(_portable)]
+Variables = Annotated[
+    dict[str, JsonValue], Field(max_length=500), BeforeValidator(_small), AfterValidator(check_nested)
+]
+MetadataName = Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": MAX_METADATA_NAME})]
+MetadataText = Annotated[str, Field(json_schema_extra={"maxLength": MAX_METADATA_TEXT})]
+StoredMetadata = dict[str, str | bool | int | float | None]
+Metadata = Annotated[
+    dict[MetadataName, MetadataText | bool | int | float | None],
+    BeforeValidator(_flat),
+    Field(json_schema_extra={"maxProperties": MAX_METADATA}),
+]
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 TemplateCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -109,7 +151,7 @@ class DirectAddress(StrictModel):
 class InlineContent(StrictModel):
     """What to say word for word; it is not rendered as a template."""
 
-    subject: Annotated[str, Field(min_length=1, max_length=998), AfterValidator(_one_line)] | None = None
+    subject: Annotated[str, Field(min_length=1, max_length=998), AfterValidator(one_line)] | None = None
     body: str = Field(min_length=1, max_length=256 * 1024)
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.channels import CONTENT_FORMATS, Channel
 from shared.contracts.http.base import LanguageTag, Name, Page, PageQuery, StrictModel
-from shared.contracts.http.notifications import TemplateCode, Variables
+from shared.contracts.http.notifications import TemplateCode, Variables, check_nested
 
 MAX_VERSION = 2**31 - 1
 Subject = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
@@ -32,6 +32,7 @@ class TemplateText(StrictModel):
     subject: Subject | None = Field(
         default=None,
         description="The subject of a mail, the title of a push message; one line of plain text.",
+        examples=["Your order has shipped"],
     )
     body: Text = Field(
         description="HTML for email, in which values are escaped; plain text for push.",
@@ -40,7 +41,7 @@ class TemplateText(StrictModel):
     text_body: Text | None = Field(
         default=None, description="The plain-text part of a mail; made from the body where it is not given."
     )
-    variables_schema: dict[str, JsonValue] | None = Field(
+    variables_schema: Annotated[dict[str, JsonValue], AfterValidator(check_nested)] | None = Field(
         default=None,
         description="JSON Schema 2020-12 for the variables; `format` is not enforced.",
         examples=[{"type": "object", "properties": {"name": {"type": "string"}}}],
@@ -58,7 +59,8 @@ class NewTemplate(TemplateText):
     def _fit_channel(self) -> Self:
         problem = misfit(self, self.notification_type)
         if problem is not None:
-            raise PydanticCustomError("channel", "{message}", {"message": ": ".join(problem)})
+            field, message = problem
+            raise PydanticCustomError("channel", "{message}", {"message": message, "field": field})
         return self
 
 
@@ -71,17 +73,17 @@ class NewTemplateVersion(TemplateText):
 class Template(StrictModel):
     """A template as one of its versions. `required_variables` are those it uses without a default."""
 
-    code: str
-    name: str
+    code: str = Field(examples=["order_shipped"])
+    name: str = Field(examples=["Order shipped"])
     notification_type: Channel
     version: int
-    language: str
+    language: str = Field(examples=["en"])
     status: TemplateStatus
-    subject: str | None
-    body: str
+    subject: str | None = Field(examples=["Your order has shipped"])
+    body: str = Field(examples=["<p>Hello {{ name }}, your order has shipped.</p>"])
     text_body: str | None
-    variables_schema: dict[str, Any] | None
-    required_variables: tuple[str, ...]
+    variables_schema: dict[str, Any] | None = Field(examples=[{"type": "object"}])
+    required_variables: tuple[str, ...] = Field(examples=[["name"]])
     created_at: datetime
     published_at: datetime | None = Field(description="When the version was last published.")
 
@@ -90,13 +92,13 @@ class TemplateSummary(StrictModel):
     """A template in a list. `version`, `language` and `status` are of the version that GET
     /templates/{code} answers; `published_languages` are those in which it can be sent."""
 
-    code: str
-    name: str
+    code: str = Field(examples=["order_shipped"])
+    name: str = Field(examples=["Order shipped"])
     notification_type: Channel
     version: int
-    language: str
+    language: str = Field(examples=["en"])
     status: TemplateStatus
-    published_languages: tuple[str, ...]
+    published_languages: tuple[str, ...] = Field(examples=[["en"]])
     created_at: datetime
     updated_at: datetime
 
@@ -128,10 +130,10 @@ class PreviewRequest(VersionChoice):
 class Preview(StrictModel):
     """What would be sent. `html` is null for a channel without it."""
 
-    subject: str | None
-    html: str | None
-    text: str
-    language: str
+    subject: str | None = Field(examples=["Your order has shipped"])
+    html: str | None = Field(examples=["<p>Hello Ann, your order has shipped.</p>"])
+    text: str = Field(examples=["Hello Ann, your order has shipped."])
+    language: str = Field(examples=["en"])
     version: int
 
 

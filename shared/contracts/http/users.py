@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, HttpUrl, StrictBool, StringConstraints, UrlConstraints, model_validator
+from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from shared.contracts.http.auth import NewPassword, Role
 from shared.contracts.http.base import (
@@ -17,7 +17,9 @@ from shared.contracts.http.base import (
     PhoneNumber,
     StrictModel,
     TimeZone,
+    bounded,
 )
+from shared.contracts.http.web_push import PushSubscription, Subscription
 
 SlackId = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2,32}$"), Field(examples=["U02ABCDEF"])]
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(examples=["customer-123"])]
@@ -62,14 +64,14 @@ class User(StrictModel):
     """A recipient; one with a login is an account."""
 
     id: UUID
-    name: str
-    email: str | None
+    name: str = Field(examples=["Ann"])
+    email: str | None = Field(examples=["ann@example.com"])
     email_verified: bool = Field(description="Whether the person has proven that the address is theirs.")
     phone: str | None
     slack_id: str | None
     external_id: str | None
     language: str | None
-    timezone: str
+    timezone: str = Field(examples=["Europe/Paris"])
     role: Role
     created_at: datetime
     updated_at: datetime
@@ -117,7 +119,7 @@ class Preferences(StrictModel):
     whatsapp_enabled: StrictBool = True
     slack_enabled: StrictBool = True
     inbox_enabled: StrictBool = True
-    categories: dict[Category, dict[ChannelName, StrictBool]] = Field(
+    categories: Annotated[dict[Category, dict[ChannelName, StrictBool]], bounded(100, 20)] = Field(
         default_factory=dict, max_length=100, examples=[{"promotional": {"email": False}}]
     )
     quiet_hours: QuietHoursBody | None = None
@@ -134,27 +136,12 @@ class PreferencesChange(ChangeModel):
     whatsapp_enabled: StrictBool = True
     slack_enabled: StrictBool = True
     inbox_enabled: StrictBool = True
-    categories: dict[Category, dict[ChannelName, StrictBool | None] | None] = Field(
-        default_factory=dict, max_length=100
+    categories: Annotated[dict[Category, dict[ChannelName, StrictBool | None] | None], bounded(100, 20)] = (
+        Field(default_factory=dict, max_length=100, examples=[{"promotional": {"email": False}}])
     )
     quiet_hours: QuietHoursBody | None = None
     timezone: TimeZone = "UTC"
     language: LanguageTag | None = None
-
-
-class PushKeys(StrictModel):
-    """The keys of a browser's subscription (RFC 8291), base64url."""
-
-    p256dh: str = Field(min_length=80, max_length=100)
-    auth: str = Field(min_length=16, max_length=40)
-
-
-class PushSubscription(StrictModel):
-    """What the browser's `PushSubscription.toJSON()` gives (W3C Push API)."""
-
-    endpoint: Annotated[HttpUrl, UrlConstraints(allowed_schemes=["https"], max_length=2048)]
-    expirationTime: int | None = None  # noqa: N815 - the name in the browser's own object
-    keys: PushKeys
 
 
 Platform = Literal["android", "ios", "web"]
@@ -167,7 +154,9 @@ class NewDevice(StrictModel):
     """
 
     platform: Platform
-    token: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")] | None = None
+    token: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")] | None = Field(
+        default=None, examples=["fXk3:APA91bH"]
+    )
     subscription: PushSubscription | None = None
 
     @model_validator(mode="after")
@@ -184,8 +173,8 @@ class Device(StrictModel):
 
     id: UUID
     platform: Platform
-    token: str | None
-    subscription: PushSubscription | None
+    token: str | None = Field(examples=["fXk3:APA91bH"])
+    subscription: Subscription | None = Field(examples=[None])
     created_at: datetime
 
 

@@ -1,6 +1,6 @@
 """A channel with a real ledger and a real broker, and a provider in the test's hands."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -13,7 +13,6 @@ from shared.broker.topology import FAILED_QUEUE, REPORTS_QUEUE
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import DeliveryKey, DeliveryParked, DeliveryReported, DeliveryRequested
 from shared.database.engine import Database
-from shared.database.migrations import migrate
 from shared.delivery.calling import Caller
 from shared.delivery.dry_run import DryRun
 from shared.delivery.ledger import MIGRATIONS, Ledger
@@ -26,6 +25,7 @@ from shared.delivery.sweep import Sweep
 from shared.delivery.worker import Worker
 from shared.process.clock import SystemClock
 from tests.fakes.delivery import People, PlainChannel, ScriptedProvider, Templates
+from tests.servers import MigratedDatabases
 
 
 class ChannelUnderTest:
@@ -71,7 +71,8 @@ class ChannelUnderTest:
             ledger=self.ledger,
             worker=self.worker,
             reporter=self.reporter,
-            interval_s=1,
+            in_flight=lambda _: False,
+            interval_s=0.05,
             report_repeat=timedelta(seconds=15),
         )
 
@@ -107,17 +108,17 @@ class ChannelUnderTest:
     async def reports(self, count: int) -> list[DeliveryReported]:
         """The next `count` reports that went to the gateway, in order."""
         return [
-            msgspec.json.decode(body, type=DeliveryReported)
-            for body in await self._take(REPORTS_QUEUE, count)
+            msgspec.json.decode(body, type=DeliveryReported) for body in await self.take(REPORTS_QUEUE, count)
         ]
 
     async def parked(self, count: int) -> list[DeliveryParked]:
         """The next `count` messages in failed.queue."""
         return [
-            msgspec.json.decode(body, type=DeliveryParked) for body in await self._take(FAILED_QUEUE, count)
+            msgspec.json.decode(body, type=DeliveryParked) for body in await self.take(FAILED_QUEUE, count)
         ]
 
-    async def _take(self, queue: str, count: int) -> list[bytes]:
+    async def take(self, queue: str, count: int) -> list[bytes]:
+        """The next `count` messages of a queue."""
         consumer = self.broker.consume(queue, prefetch=count)
         bodies = []
         async for delivery in consumer:
@@ -133,9 +134,15 @@ OpenChannel = Callable[[People, Templates, ScriptedProvider], Awaitable[ChannelU
 
 
 @pytest.fixture
-async def open_channel(database_url: str, second_database_url: str) -> AsyncIterator[OpenChannel]:
+def ledger_url(migrated_databases: MigratedDatabases) -> Iterator[str]:
+    """A ledger's database."""
+    with migrated_databases.fresh(MIGRATIONS) as url:
+        yield url
+
+
+@pytest.fixture
+async def open_channel(ledger_url: str, second_database_url: str) -> AsyncIterator[OpenChannel]:
     """Makes channels on one ledger: a second one is a second process."""
-    await migrate(database_url, MIGRATIONS)
     async with AsyncExitStack() as stack:
         broker = connect_broker(second_database_url, client_name="tests")
         await broker.start(wait_s=5)
@@ -144,7 +151,7 @@ async def open_channel(database_url: str, second_database_url: str) -> AsyncIter
         async def opened(
             people: People, templates: Templates, provider: ScriptedProvider
         ) -> ChannelUnderTest:
-            database = Database(database_url)
+            database = Database(ledger_url)
             await database.start()
             stack.push_async_callback(database.close)
             channel = ChannelUnderTest(

@@ -9,8 +9,7 @@ import pytest
 
 from shared.contracts.delivery import Attempt, DeliveryKey, DeliveryState, Problem, ReportReceipt
 from shared.database.engine import Database
-from shared.database.migrations import migrate
-from shared.delivery.ledger import MIGRATIONS, Ledger
+from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import Claim, Conclusion, LedgerRow, Opening, SettledAttempt, TargetKey
 from shared.delivery.ledger_sql import NO_TARGET
 from shared.delivery.retry import Settlement
@@ -22,9 +21,8 @@ PROBLEM = Problem(kind="provider.refused", message="No.")
 
 
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[Ledger]:
-    await migrate(database_url, MIGRATIONS)
-    database = Database(database_url)
+async def ledger(ledger_url: str) -> AsyncIterator[Ledger]:
+    database = Database(ledger_url)
     await database.start()
     ledger = Ledger(database)
     await ledger.start()
@@ -61,7 +59,7 @@ def settled(of: Opening, attempt: int, settlement: Settlement) -> SettledAttempt
         settlement=settlement,
         provider_message_id="250 ok" if accepted else None,
         problem=None if accepted else PROBLEM,
-        attempts=tuple(entry(number) for number in range(1, attempt + 1)),
+        entry=entry(attempt, "accepted" if accepted else "retryable"),
     )
 
 
@@ -113,7 +111,7 @@ async def test_what_is_sent_is_never_claimed_again_and_keeps_its_history(ledger:
     row = await row_of(ledger, target)
     assert row.state is DeliveryState.SENT
     assert row.provider_message_id == "250 ok"
-    assert row.attempts == (entry(1),)
+    assert row.attempts == (entry(1, "accepted"),)
     assert row.request is None
 
 
@@ -121,7 +119,7 @@ async def test_an_expired_lease_is_found_and_never_claimed_anew(ledger: Ledger) 
     target = opening()
     await ledger.claim(claim(target, 1, lease=timedelta(milliseconds=-1)))
 
-    assert [row.key for row in await ledger.expired(limit=10)] == [target.key]
+    assert [row.key for row in await ledger.expired(grace=timedelta(0), limit=10)] == [target.key]
     assert not await ledger.claim(claim(target, 1))
 
 
@@ -235,4 +233,71 @@ async def test_a_lease_that_ran_out_is_not_revived(ledger: Ledger) -> None:
         [Claim(opening=target, attempt=1, provider="smtp", lease=timedelta(hours=1), token=lapsed.token)]
     )
 
-    assert [row.key for row in await ledger.expired(limit=10)] == [target.key]
+    assert [row.key for row in await ledger.expired(grace=timedelta(0), limit=10)] == [target.key]
+
+
+async def test_two_claims_of_one_attempt_in_one_group_are_not_both_granted(ledger: Ledger) -> None:
+    target = opening()
+    await ledger.claim(claim(target, 1))
+    await ledger.settle(settled(target, 1, RETRY_NOW))
+
+    granted = await asyncio.gather(ledger.claim(claim(target, 2)), ledger.claim(claim(target, 2)))
+
+    assert sorted(granted) == [False, True]
+
+
+DOUBT = Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(0), possible_duplicate=True)
+
+
+@pytest.mark.parametrize("first", [DOUBT, SENT], ids=["doubt first", "yes first"])
+async def test_a_doubt_and_a_yes_of_one_attempt_at_once_are_a_yes(ledger: Ledger, first: Settlement) -> None:
+    target = opening()
+    await ledger.claim(claim(target, 1))
+    second = SENT if first is DOUBT else DOUBT
+
+    await asyncio.gather(ledger.settle(settled(target, 1, first)), ledger.settle(settled(target, 1, second)))
+
+    assert (await row_of(ledger, target)).state is DeliveryState.SENT
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Settlement(state=DeliveryState.UNKNOWN),
+        Settlement(state=DeliveryState.FAILED),
+        RETRY_NOW,
+    ],
+    ids=lambda end: end.state.value,
+)
+async def test_a_yes_to_an_earlier_attempt_outlives_what_came_of_the_next(
+    ledger: Ledger, end: Settlement
+) -> None:
+    in_flight, over = opening(), opening()
+    for target in (in_flight, over):
+        await ledger.claim(claim(target, 1))
+        await ledger.settle(settled(target, 1, DOUBT))
+        await ledger.claim(claim(target, 2))
+
+    await ledger.settle(settled(in_flight, 1, SENT))
+    assert (await row_of(ledger, in_flight)).state is DeliveryState.SENDING
+    await ledger.settle(settled(in_flight, 2, end))
+    await ledger.settle(settled(over, 2, end))
+    await ledger.settle(settled(over, 1, SENT))
+
+    for target in (in_flight, over):
+        row = await row_of(ledger, target)
+        assert row.state is DeliveryState.SENT
+        assert row.possible_duplicate
+        assert not await ledger.claim(claim(target, 3))
+
+
+async def test_a_yes_is_kept_once_however_often_it_is_told(ledger: Ledger) -> None:
+    target = opening()
+    await ledger.claim(claim(target, 1))
+    await ledger.settle(settled(target, 1, Settlement(state=DeliveryState.UNKNOWN)))
+
+    for _ in range(3):
+        await ledger.settle(settled(target, 1, SENT))
+
+    outcomes = [attempt.outcome for attempt in (await row_of(ledger, target)).attempts]
+    assert outcomes == ["retryable", "accepted"]

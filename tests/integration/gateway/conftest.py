@@ -1,7 +1,7 @@
 """A gateway on real PostgreSQL and a real broker; the services around it are fakes over HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,10 @@ from shared.clients.users import UserClient
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import DeliveryRequested
 from shared.database.engine import Database
-from shared.database.migrations import migrate
 from shared.process.service_tokens import ServiceTokens
 from tests.builders import a_recipient, a_template_version
 from tests.fakes.peers import FakePeers
+from tests.servers import MigratedDatabases
 
 MIGRATIONS = Path(gateway_service.__file__).parent / "storage" / "migrations"
 SECRET = "a secret of thirty-two bytes or more"
@@ -127,10 +127,10 @@ def peers() -> FakePeers:
 
 
 @pytest.fixture
-async def migrated_url(database_url: str) -> str:
+def migrated_url(migrated_databases: MigratedDatabases) -> Iterator[str]:
     """A gateway database."""
-    await migrate(database_url, MIGRATIONS)
-    return database_url
+    with migrated_databases.fresh(MIGRATIONS) as url:
+        yield url
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

@@ -1,5 +1,7 @@
 """POST /notifications/batch."""
 
+import asyncio
+import time
 from uuid import uuid4
 
 import httpx
@@ -77,6 +79,28 @@ async def test_an_entry_that_postgresql_refuses_stands_alone(gateway: Gateway) -
     entries[11] = gateway.a_request(priority=3)
     answer = (await post_batch(gateway, entries)).json()
     assert (answer["accepted"], [r["index"] for r in answer["results"] if "error" in r]) == (19, [11])
+
+
+async def test_an_entry_with_many_faults_names_twenty(gateway: Gateway) -> None:
+    many = {f"k{number}": 1 for number in range(20)}
+    answer = await post_batch(gateway, [gateway.a_request(**many, priority=99, category="?", metadata=[])])
+    assert len(answer.json()["results"][0]["error"]["errors"]) == 20
+
+
+async def test_a_batch_of_faults_does_not_hold_up_other_requests(gateway: Gateway) -> None:
+    """A thousand entries with as many faults as can be written: nobody waits half a second for them.
+
+    Measured in time of the processor, which a busy machine does not change."""
+    faults: dict[str, object] = {f"k{number}": [] for number in range(20)}
+    entry = gateway.a_request(**faults, to=faults, content=faults, metadata=faults)
+    batch = asyncio.create_task(post_batch(gateway, [entry] * 1_000))
+    longest = 0.0
+    while not batch.done():
+        asked = time.thread_time()
+        await asyncio.sleep(0)
+        longest = max(longest, time.thread_time() - asked)
+    assert (await batch).json()["rejected"] == 1_000
+    assert longest < 0.5
 
 
 async def test_a_batch_has_1_to_1000_entries(gateway: Gateway) -> None:

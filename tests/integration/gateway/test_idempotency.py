@@ -60,6 +60,20 @@ async def test_header_and_field_must_agree(gateway: Gateway, key: str) -> None:
     assert (await gateway.post(body, **{"Idempotency-Key": "with space"})).status_code == 422
 
 
+async def test_two_different_keys_are_refused_wherever_they_are_sent(gateway: Gateway) -> None:
+    request = gateway.a_request()
+    for path, body in (("", request), ("/batch", {"notifications": [request]})):
+        first = f"key{path}"
+        for second, status in (("another", 422), (first, 202)):
+            headers = [("Idempotency-Key", first), ("Idempotency-Key", second)]
+            answer = await gateway.http.post(
+                f"/api/v1/notifications{path}",
+                json=body,
+                headers=[("Authorization", f"Bearer {gateway.key}"), *headers],
+            )
+            assert answer.status_code == status, answer.text
+
+
 async def test_the_first_answer_outlives_the_template_and_the_status(gateway: Gateway, key: str) -> None:
     body = gateway.a_request(idempotency_key=key)
     first = await gateway.post(body)

@@ -2,14 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
+from gateway_service.api.access import AccessControl
 from gateway_service.domain.access import Principal
 from shared.contracts.http.auth import ROLE_SCOPES, Role
 from tests.builders import a_recipient
-from tests.integration.gateway.conftest import Gateway, eventually
+from tests.integration.gateway.conftest import Gateway, StartGateway, eventually
 
 LATER = "2027-06-01T08:00:00Z"
 
@@ -17,8 +20,8 @@ LATER = "2027-06-01T08:00:00Z"
 class Accounts:
     """In place of access control: the bearer token names a person and a role."""
 
-    def __init__(self, app_access: object) -> None:
-        self._access = app_access
+    def __init__(self, app_access: AccessControl) -> None:
+        self.spend_on_oneself = app_access.spend_on_oneself
 
     async def authenticate(self, authorization: str | None) -> Principal:
         """`Bearer <role>:<user id>`."""
@@ -77,6 +80,17 @@ def quoted(time: str) -> str:
     return time.replace("+", "%2B")
 
 
+@pytest.mark.parametrize("number", ["1e19", "1e25", "1e300"])
+async def test_what_was_stored_can_be_read_whatever_is_accepted_today(gateway: Gateway, number: str) -> None:
+    """jsonb gives such a number back as an integer of more than 64 bits."""
+    body = gateway.a_request(metadata={"n": 1}, idempotency_key=str(uuid4()))
+    identifier = (await gateway.post(body)).json()["id"]
+    await gateway.sql(f"UPDATE notifications SET metadata = '{{\"n\": {number}}}'")
+    for answer in (await gateway.get(f"/{identifier}"), await gateway.get(""), await gateway.post(body)):
+        assert answer.is_success, answer.text
+    assert (await gateway.get(f"/{identifier}")).json()["metadata"] == {"n": int(Decimal(number))}
+
+
 async def test_another_callers_notification_does_not_exist(gateway: Gateway) -> None:
     identifier = (await gateway.post(gateway.a_request())).json()["id"]
     stranger = gateway.peers.add_key(scopes=("notifications:send", "notifications:read"))
@@ -106,6 +120,49 @@ async def test_people_send_to_themselves_and_see_what_is_theirs(gateway: Gateway
     for viewer, status in ((f"user:{bob.id}", 200), (f"operator:{uuid4()}", 200), (f"user:{uuid4()}", 404)):
         assert (await ask(gateway, "GET", path, as_=viewer)).status_code == status
     assert len((await ask(gateway, "GET", "", as_=f"user:{bob.id}")).json()["items"]) == 1
+
+
+async def test_people_send_themselves_templates_and_no_words_of_their_own(gateway: Gateway) -> None:
+    gateway.app.state.access = Accounts(gateway.app.state.access)
+    ann = a_recipient()
+    gateway.peers.recipients[ann.id] = ann
+    own_words = {
+        "user_id": str(ann.id),
+        "notification_type": "email",
+        "content": {"subject": "You have won", "body": "https://evil.example"},
+    }
+    for role, status in (("user", 403), ("operator", 403), ("admin", 202)):
+        answer = await ask(gateway, "POST", "", as_=f"{role}:{ann.id}", **own_words)
+        assert answer.status_code == status, answer.text
+    template = gateway.a_request(user_id=str(ann.id))
+    batch = await ask(
+        gateway, "POST", "/batch", as_=f"user:{ann.id}", notifications=[own_words, template, own_words]
+    )
+    assert (batch.json()["accepted"], batch.json()["rejected"]) == (1, 2)
+    assert await gateway.count("notifications") == 2
+
+
+async def test_how_often_people_send_to_themselves_is_limited(
+    start_gateway: StartGateway, redis_url: str
+) -> None:
+    gateway = await start_gateway(redis_url=redis_url, own_sending_rate="4/minute")
+    gateway.app.state.access = Accounts(gateway.app.state.access)
+    ann, bob = a_recipient(), a_recipient(email="bob@example.com")
+    gateway.peers.recipients.update({ann.id: ann, bob.id: bob})
+    to_ann, to_bob = (gateway.a_request(user_id=str(person.id)) for person in (ann, bob))
+    first = await ask(gateway, "POST", "", as_=f"user:{ann.id}", **to_ann)
+    assert first.status_code == 202, first.text
+    assert first.headers["RateLimit-Policy"] == '"own-sending";q=4;w=60'
+    assert first.headers["RateLimit"].startswith('"own-sending";r=3;')
+    pair = await ask(gateway, "POST", "/batch", as_=f"user:{ann.id}", notifications=[to_ann, to_ann])
+    assert pair.headers["RateLimit"].startswith('"own-sending";r=1;')
+    refused = await ask(gateway, "POST", "/batch", as_=f"user:{ann.id}", notifications=[to_ann, to_ann])
+    assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (429, True)
+    assert (await ask(gateway, "POST", "", as_=f"user:{bob.id}", **to_bob)).status_code == 202
+    for _ in range(6):
+        unlimited = await ask(gateway, "POST", "", as_=f"admin:{bob.id}", **to_ann)
+        assert (unlimited.status_code, "RateLimit" in unlimited.headers) == (202, False)
+    assert await gateway.count("notifications") == 10
 
 
 async def test_what_waits_can_be_cancelled_once(gateway: Gateway) -> None:

@@ -207,6 +207,22 @@ async def test_a_failure_is_parked_once_with_everything(gateway: Gateway) -> Non
     assert (len(row["history"]), row["stack"]) == (1, "Traceback …")
     assert await gateway.count("outbox") == 0
 
+    async def has_receipt() -> bool:
+        return identifier in gateway.peers.receipts
+
+    await eventually(has_receipt)
+
+
+async def test_any_number_of_unreadable_messages_stands_in_nobodys_way(gateway: Gateway) -> None:
+    for number in range(60):
+        await gateway.park(b'{"type":"delivery.parked.v1","stack":"\xff %d"}' % number)
+    identifier = await accepted(gateway)
+
+    await gateway.park(msgspec.json.encode(a_parked_message(identifier)))
+
+    await reaches(gateway, identifier, "failed")
+    assert await gateway.count("failed") == 61
+
 
 async def test_what_cannot_be_read_is_kept_with_its_bytes(gateway: Gateway) -> None:
     await gateway.park(b"\xff\x00 nonsense")

@@ -12,20 +12,19 @@ from carillon.embedded.postgres import EmbeddedPostgres
 from shared.broker.factory import connect_broker
 from shared.broker.interface import Broker
 from shared.clients.templates import TemplateClient
-from shared.database.migrations import migrate
 from shared.process.service_tokens import ServiceTokens
 from template_service.main import create_app
 from template_service.settings import TemplateServiceSettings
 from tests import servers
+from tests.integration.services import SERVICE_SECRET, RunningService, running_service
 
-SERVICE_SECRET = "a service secret for tests, of 32 bytes and more"
 MIGRATIONS = Path(template_service.__file__).parent / "storage" / "migrations"
 
 
 @pytest.fixture(scope="module")
-def template_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
-    """One for the module: every test makes up its own codes."""
-    with servers.fresh_database(postgres_server) as url:
+def template_database(migrated_databases: servers.MigratedDatabases) -> Iterator[str]:
+    """One for the module, migrated: every test makes up its own codes."""
+    with migrated_databases.fresh(MIGRATIONS) as url:
         yield url
 
 
@@ -37,36 +36,22 @@ def broker_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-async def template_app(template_database: str, broker_database: str) -> AsyncIterator[httpx.ASGITransport]:
-    """The service, migrated and running."""
-    await migrate(template_database, MIGRATIONS)
+async def service(template_database: str, broker_database: str) -> AsyncIterator[RunningService]:
+    """The service, running."""
     settings = TemplateServiceSettings(
         environment="test",
         database_url=template_database,
         broker_url=broker_database,
         service_secret=SecretStr(SERVICE_SECRET),
     )
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        yield httpx.ASGITransport(app=app)
+    async with running_service(create_app(settings), "template_service") as service:
+        yield service
 
 
 @pytest.fixture
-def service_tokens() -> ServiceTokens:
-    """The gateway's."""
-    return ServiceTokens(SERVICE_SECRET, "gateway")
-
-
-@pytest.fixture
-async def internal(
-    template_app: httpx.ASGITransport, service_tokens: ServiceTokens
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Plain HTTP with a service token."""
-    headers = {"Authorization": f"Bearer {service_tokens.issue('template_service')}"}
-    async with httpx.AsyncClient(
-        transport=template_app, base_url="http://template_service/internal/v1", headers=headers
-    ) as client:
-        yield client
+def template_app(service: RunningService) -> httpx.ASGITransport:
+    """The way to it."""
+    return service.transport
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from shared.process.service_tokens import ServiceTokens
 from template_service.main import create_app
 from template_service.settings import TemplateServiceSettings
 from tests.builders import a_template
-from tests.integration.template_service.conftest import MIGRATIONS, SERVICE_SECRET
+from tests.integration.services import SERVICE_SECRET
+from tests.integration.template_service.conftest import MIGRATIONS
 
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 

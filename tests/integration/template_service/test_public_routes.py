@@ -13,7 +13,7 @@ from shared.clients.users import UserClient
 from shared.process.service_tokens import ServiceTokens
 from tests.builders import a_template
 from tests.fakes.peers import FakePeers
-from tests.integration.template_service.conftest import SERVICE_SECRET
+from tests.integration.services import SERVICE_SECRET
 
 
 @pytest.fixture

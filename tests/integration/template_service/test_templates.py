@@ -205,7 +205,8 @@ async def test_syntax_error_names_the_line(internal: httpx.AsyncClient) -> None:
 
 
 async def test_subject_is_needed_and_a_text_part_only_for_mail(internal: httpx.AsyncClient) -> None:
-    assert (await internal.post("/templates", json=a_template(subject=None))).status_code == 422
+    answer = await internal.post("/templates", json=a_template(subject=None))
+    assert (answer.status_code, wrong_field(answer)) == (422, "subject")
     push = a_template(notification_type="push", body="Hello", text_body="Hello")
     assert (await internal.post("/templates", json=push)).status_code == 422
     code = await made(internal)

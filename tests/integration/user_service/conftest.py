@@ -1,6 +1,7 @@
 """A user service on a real database, spoken to as the gateway does."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,8 @@ from shared.clients.users import UserClient
 from shared.database.migrations import migrate
 from shared.process.service_tokens import ServiceTokens
 from tests import servers
-from tests.integration.user_service.gateway import SERVICE_SECRET, Gateway, running_gateway, settings_for
+from tests.integration.services import SERVICE_SECRET, RunningService, running_service
+from tests.integration.user_service.gateway import Gateway, running_gateway, settings_for
 from user_service.main import create_app
 from user_service.settings import UserServiceSettings
 
@@ -27,37 +29,31 @@ def user_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-async def user_app(user_database: str) -> AsyncIterator[httpx.ASGITransport]:
-    """The service, migrated and running."""
-    await migrate(user_database, MIGRATIONS)
+@asynccontextmanager
+async def running_user_service(url: str) -> AsyncIterator[RunningService]:
+    """The service on the database behind `url`, migrated and running."""
+    await migrate(url, MIGRATIONS)
     settings = UserServiceSettings(
         environment="test",
-        database_url=user_database,
+        database_url=url,
         service_secret=SecretStr(SERVICE_SECRET),
         password_rounds=4,
     )
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        yield httpx.ASGITransport(app=app)
+    async with running_service(create_app(settings), "user_service") as service:
+        yield service
 
 
 @pytest.fixture
-def service_tokens() -> ServiceTokens:
-    """The gateway's."""
-    return ServiceTokens(SERVICE_SECRET, "gateway")
+async def service(user_database: str) -> AsyncIterator[RunningService]:
+    """The service on the module's database."""
+    async with running_user_service(user_database) as service:
+        yield service
 
 
 @pytest.fixture
-async def internal(
-    user_app: httpx.ASGITransport, service_tokens: ServiceTokens
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Plain HTTP with a service token."""
-    headers = {"Authorization": f"Bearer {service_tokens.issue('user_service')}"}
-    async with httpx.AsyncClient(
-        transport=user_app, base_url="http://user_service/internal/v1", headers=headers
-    ) as client:
-        yield client
+def user_app(service: RunningService) -> httpx.ASGITransport:
+    """The way to it."""
+    return service.transport
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from shared.process.settings import ProcessSettings
 from shared.web.app import build_app
 from shared.web.health import Readiness
 from tests.builders import a_registration
+from tests.integration.services import SERVICE_SECRET
 
-SERVICE_SECRET = "a service secret for tests, of 32 bytes and more"
 NOBODY = "redis://127.0.0.1:1/0"
 """Where no Redis is."""
 
@@ -141,7 +141,6 @@ def settings_for(*, redis_url: str = NOBODY, **rates: str) -> GatewayAccessSetti
     return GatewayAccessSettings.model_validate(
         {
             "environment": "test",
-            "service_name": "gateway_service",
             "service_secret": SecretStr(SERVICE_SECRET),
             "redis_url": redis_url,
             **rates,

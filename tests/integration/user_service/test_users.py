@@ -142,7 +142,17 @@ async def test_key_that_may_write_users_cannot_get_at_an_administrator(gateway: 
     key = gateway.with_bearer(await gateway.api_key(admin, "users:write", "users:read"))
     assert (await key.patch(f"/users/{admin.id}", json={"email": an_email()})).status_code == 403
     assert (await key.delete(f"/users/{admin.id}")).status_code == 403
+    phone = {"platform": "ios", "token": f"phone-{uuid7()}"}
+    device = (await admin.client.post("/users/me/devices", json=phone)).json()["id"]
+    assert (await key.put(f"/users/{admin.id}/preferences", json={})).status_code == 403
+    assert (await key.patch(f"/users/{admin.id}/preferences", json={})).status_code == 403
+    assert (await key.post(f"/users/{admin.id}/devices", json=phone)).status_code == 403
+    assert (await key.delete(f"/users/{admin.id}/devices/{device}")).status_code == 403
+    assert (await key.get(f"/users/{admin.id}/preferences")).status_code == 200
     assert (await key.patch(f"/users/{person.id}", json={"name": "Anne"})).status_code == 200
+    assert (await key.put(f"/users/{person.id}/preferences", json={})).status_code == 200
+    assert (await key.post(f"/users/{person.id}/devices", json=phone)).status_code == 201
+    assert (await key.patch(f"/users/{uuid7()}/preferences", json={})).status_code == 404
 
 
 async def test_key_is_nobody(gateway: Gateway) -> None:
@@ -210,7 +220,7 @@ async def test_devices_are_many_and_each_is_kept_once(gateway: Gateway) -> None:
         "subscription": {
             "endpoint": f"https://push.example/{uuid7()}",
             "expirationTime": None,
-            "keys": {"p256dh": "p" * 87, "auth": "a" * 22},
+            "keys": {"p256dh": "B" + "A" * 86, "auth": "a" * 22},
         },
     }
     first = await person.client.post("/users/me/devices", json=phone)

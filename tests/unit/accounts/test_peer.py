@@ -95,3 +95,18 @@ async def test_answer_that_cannot_be_read_is_no_answer() -> None:
     peer = peer_that(lambda _: httpx.Response(200, content=b"<html>"))
     with pytest.raises(PeerUnavailable):
         await peer.ask("/x", RecipientQuestion(), RecipientAnswer)
+
+
+@pytest.mark.parametrize("status", [404, 503])
+async def test_ping_asks_for_health_and_takes_no_other_answer(status: int) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200 if len(asked) == 1 else status)
+
+    peer = peer_that(answer)
+    await peer.ping()
+    assert asked == ["/health"]
+    with pytest.raises(PeerUnavailable):
+        await peer.ping()

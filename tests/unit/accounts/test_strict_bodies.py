@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from shared.contracts.http.auth import NewApiKey, Registration
 from shared.contracts.http.base import PageQuery, ProblemBody, StrictModel, decode_cursor, encode_cursor
+from shared.contracts.http.notifications import InlineContent
 from shared.contracts.http.users import NewDevice, NewUser, Preferences, UserChange
 from shared.process.identifiers import uuid7
 from tests.builders import a_registration
@@ -136,6 +137,93 @@ def test_wrong_preferences_are_refused(wrong: dict[str, object]) -> None:
 def test_wrong_device_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         NewDevice.model_validate(wrong)
+
+
+A_POINT = "B" + "A" * 86
+SUBSCRIPTION: dict[str, object] = {
+    "endpoint": "https://push.example.com/wpush/v2/gAAAAA",
+    "expirationTime": None,
+    "keys": {"p256dh": A_POINT, "auth": "a" * 22},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"expirationTime": 2**63 - 1},
+        {"endpoint": "https://push.example.com:8443/1?a=b"},
+        {"keys": {"p256dh": f"{A_POINT}=", "auth": f"{'a' * 22}=="}},
+    ],
+)
+def test_subscription_of_a_browser_is_taken_as_it_came(change: dict[str, object]) -> None:
+    given = {**SUBSCRIPTION, **change}
+    device = NewDevice.model_validate({"platform": "web", "subscription": given})
+    assert device.subscription is not None
+    assert device.subscription.model_dump(mode="json") == given
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"endpoint": "http://push.example.com/a"},
+        {"endpoint": "https://127.0.0.1/a"},
+        {"endpoint": "https://0x7f.1/a"},
+        {"endpoint": "https://2130706433/a"},
+        {"endpoint": "https://[::1]/a"},
+        {"endpoint": "https://[::ffff:10.0.0.1]/a"},
+        {"endpoint": "https://localhost/a"},
+        {"endpoint": "https://LOCALHOST./a"},
+        {"endpoint": "https://a.localhost/a"},
+        {"endpoint": "https://metadata.google.internal/a"},
+        {"endpoint": "https://redis/a"},
+        {"endpoint": "https://me:pw@push.example.com/a"},
+        {"endpoint": f"https://push.example.com/{'a' * 2048}"},
+        {"keys": {"p256dh": "é" * 87, "auth": "a" * 22}},
+        {"keys": {"p256dh": "A" * 87, "auth": "a" * 22}},
+        {"keys": {"p256dh": A_POINT[:-1], "auth": "a" * 22}},
+        {"keys": {"p256dh": f"{A_POINT}\n", "auth": "a" * 22}},
+        {"keys": {"p256dh": A_POINT, "auth": "a" * 21}},
+        {"keys": {"p256dh": A_POINT, "auth": "+" * 22}},
+        {"expirationTime": 10**25},
+        {"expirationTime": 2**63},
+        {"expirationTime": -1},
+    ],
+)
+def test_subscription_that_no_browser_gives_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        NewDevice.model_validate({"platform": "web", "subscription": {**SUBSCRIPTION, **wrong}})
+
+
+@pytest.mark.parametrize("name", ["Zoë", "山田 太郎", "O\u2019Neil", "👩\u200d👩\u200d👧", " Ann\n"])
+def test_names_of_people_are_taken(name: str) -> None:
+    assert NewUser(name=name).name == name.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a\rb",
+        "a\nb",
+        "a\x1b[2Jb",
+        "a\tb",
+        "a\x7fb",
+        "a\x85b",
+        "a\u2028b",
+        "a\u2029b",
+        "\u200b",
+        "\u200b \ufeff",
+    ],
+)
+def test_names_and_subjects_are_one_line_that_can_be_seen(line: str) -> None:
+    with pytest.raises(ValidationError):
+        NewUser(name=line)
+    with pytest.raises(ValidationError):
+        UserChange(name=line)
+    with pytest.raises(ValidationError):
+        NewApiKey.model_validate({"name": line, "scopes": ["users:read"]})
+    with pytest.raises(ValidationError):
+        InlineContent(subject=line, body="x")
 
 
 @pytest.mark.parametrize("scopes", [[], ["notifications:sned"]])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from carillon.home import CHECKOUT, Home
-from carillon.keys import admin_password, secret_files
+from carillon.keys import admin_login, secret_files
 from carillon.setup_error import SetupError
 
 HOLD = (
@@ -56,11 +56,11 @@ def test_nobody_else_can_look_into_it(home: Home) -> None:
 
 def test_a_secret_stays_the_same_over_starts(home: Home) -> None:
     first = secret_files(home, push_standin_url="http://127.0.0.1:8026")
-    password = admin_password(home)
+    password = admin_login(home).password
     again = Home(home.folder)
     again.open()
     assert secret_files(again, push_standin_url="http://127.0.0.1:9026") == first
-    assert admin_password(again) == password
+    assert admin_login(again).password == password
 
 
 def test_a_second_one_is_told_who_has_it(home: Home) -> None:

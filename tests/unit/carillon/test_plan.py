@@ -44,8 +44,8 @@ def test_every_service_runs_on_its_port_with_a_database_of_its_own() -> None:
     assert len(databases) == len(SERVICES)
 
 
-def test_every_process_gets_the_same_broker_secret_and_peers() -> None:
-    for plan in planned().values():
+def test_every_service_gets_the_same_broker_secret_and_peers() -> None:
+    for plan in [plan for plan in planned().values() if plan.is_service]:
         assert plan.environment["CARILLON_BROKER_URL"] == SERVERS.broker_url
         assert plan.environment["CARILLON_SERVICE_SECRET"] == SECRETS.service_secret
         assert plan.environment["CARILLON_USER_SERVICE_URL"] == "http://127.0.0.1:8001"
@@ -61,6 +61,43 @@ def test_mail_goes_to_the_mailbox_unless_the_person_names_a_server() -> None:
     own = planned({"CARILLON_SMTP_HOST": "mail.example.com", "CARILLON_SMTP_PORT": "587"})
     assert own["email"].environment["CARILLON_SMTP_HOST"] == "mail.example.com"
     assert own["email"].environment["CARILLON_SMTP_PORT"] == "587"
+
+
+def test_half_a_mail_server_or_half_of_firebase_is_refused_by_name() -> None:
+    for half, missing in (
+        ({"CARILLON_SMTP_HOST": "mail.example.com"}, "CARILLON_SMTP_PORT"),
+        ({"CARILLON_SMTP_PORT": "587"}, "CARILLON_SMTP_HOST"),
+        ({"CARILLON_SMTP_PASSWORD": "pw"}, "CARILLON_SMTP_HOST, CARILLON_SMTP_PORT"),
+        ({"CARILLON_FCM_URL": "https://fcm.example.com"}, "CARILLON_FCM_CREDENTIALS_FILE"),
+    ):
+        with pytest.raises(SetupError, match=f"not {missing}"):
+            planned(half)
+
+
+def test_an_account_of_firebase_is_used_at_firebase_and_never_shown_to_the_stand_in() -> None:
+    plans = planned({"CARILLON_FCM_CREDENTIALS_FILE": "/mine/firebase.json"})
+    assert "CARILLON_FCM_URL" not in plans["push"].environment
+    assert plans["push"].environment["CARILLON_FCM_CREDENTIALS_FILE"] == "/mine/firebase.json"
+    assert plans["push_standin"].environment["CARILLON_FCM_CREDENTIALS_FILE"] == "/home/fcm.json"
+
+
+def test_development_tools_get_what_they_read_and_no_secret() -> None:
+    plans = planned({"PATH": "/bin", "CARILLON_ADMIN_PASSWORD": "pw", "CARILLON_MAILBOX_CAPACITY": "7"})
+    mailbox, standin = plans["mailbox"].environment, plans["push_standin"].environment
+    assert (mailbox["PATH"], mailbox["CARILLON_MAILBOX_CAPACITY"]) == ("/bin", "7")
+    assert mailbox["CARILLON_MAILBOX_SMTP_PORT"] == "1025"
+    assert "CARILLON_FCM_CREDENTIALS_FILE" not in mailbox
+    for given in (mailbox, standin):
+        text = repr(dict(given))
+        for secret in (
+            SECRETS.service_secret,
+            SERVERS.broker_url,
+            SERVERS.redis_url,
+            "key.pem",
+            ":pw@",
+            "'pw'",
+        ):
+            assert secret not in text
 
 
 def test_a_port_that_the_person_set_for_one_process_does_not_reach_the_others() -> None:

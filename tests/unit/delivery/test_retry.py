@@ -13,6 +13,7 @@ ACCEPTED = Accepted(provider_message_id="1")
 REJECTED = Rejected(problem=PROBLEM)
 RETRYABLE = Retryable(problem=PROBLEM)
 UNKNOWN = Unknown(problem=PROBLEM)
+NEW = timedelta(0)
 
 
 def history(*outcomes: str) -> list[Attempt]:
@@ -49,7 +50,7 @@ def history(*outcomes: str) -> list[Attempt]:
 def test_an_outcome_settles_by_history_and_category(
     outcome: Outcome, earlier: tuple[str, ...], category: str, state: DeliveryState
 ) -> None:
-    settlement = settle(outcome, earlier=history(*earlier), category=category, chance=0.5)
+    settlement = settle(outcome, earlier=history(*earlier), category=category, age=NEW, chance=0.5)
 
     assert settlement.state is state
 
@@ -58,8 +59,8 @@ def test_an_outcome_settles_by_history_and_category(
 def test_the_wait_doubles_and_jitter_only_adds(failed_calls: int, wait_s: float) -> None:
     earlier = history(*["retryable"] * failed_calls)
 
-    soonest = settle(RETRYABLE, earlier=earlier, category="transactional", chance=0.0)
-    latest = settle(RETRYABLE, earlier=earlier, category="transactional", chance=0.999)
+    soonest = settle(RETRYABLE, earlier=earlier, category="transactional", age=NEW, chance=0.0)
+    latest = settle(RETRYABLE, earlier=earlier, category="transactional", age=NEW, chance=0.999)
 
     assert soonest.retry_in == timedelta(seconds=wait_s)
     assert latest.retry_in is not None
@@ -68,8 +69,8 @@ def test_the_wait_doubles_and_jitter_only_adds(failed_calls: int, wait_s: float)
 
 
 def test_only_a_doubt_marks_a_possible_duplicate() -> None:
-    doubt = settle(UNKNOWN, earlier=(), category="security", chance=0.0)
-    refusal = settle(RETRYABLE, earlier=(), category="security", chance=0.0)
+    doubt = settle(UNKNOWN, earlier=(), category="security", age=NEW, chance=0.0)
+    refusal = settle(RETRYABLE, earlier=(), category="security", age=NEW, chance=0.0)
 
     assert doubt.possible_duplicate
     assert not refusal.possible_duplicate
@@ -77,8 +78,21 @@ def test_only_a_doubt_marks_a_possible_duplicate() -> None:
 
 def test_a_throttled_call_waits_as_long_as_it_was_told_and_leaves_the_broker() -> None:
     settlement = settle(
-        Throttled(after_s=90, problem=PROBLEM), earlier=(), category="transactional", chance=0.9
+        Throttled(after_s=90, problem=PROBLEM), earlier=(), category="transactional", age=NEW, chance=0.9
     )
 
     assert settlement.retry_in == timedelta(seconds=90)
     assert settlement.step is None
+
+
+def test_throttling_ends_after_a_day() -> None:
+    throttled = Throttled(after_s=60, problem=PROBLEM)
+    day = timedelta(hours=24)
+
+    within = settle(throttled, earlier=(), category="transactional", age=day, chance=0.0)
+    beyond = settle(
+        throttled, earlier=(), category="transactional", age=day + timedelta(seconds=1), chance=0.0
+    )
+
+    assert within.state is DeliveryState.RETRYING
+    assert beyond.state is DeliveryState.FAILED

@@ -69,6 +69,48 @@ def test_a_short_secret_is_refused_everywhere() -> None:
         ServiceAuthSettings(service_secret=SecretStr("s" * 31))
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("CARILLON_DATABASE_URL", "mysql://hunter2@db/mine"),
+        ("CARILLON_DATABASE_URL", "postgresql:hunter2"),
+        ("CARILLON_DATABASE_URL", "postgresql://me:hunter2@db:port/mine"),
+        ("CARILLON_BROKER_URL", "hunter2"),
+        ("CARILLON_BROKER_URL", "amqp://"),
+        ("CARILLON_BROKER_URL", "redis://hunter2"),
+        ("CARILLON_BROKER_URL", "amqp://me:hunter2@mq:70000/"),
+        ("CARILLON_REDIS_URL", "hunter2"),
+        ("CARILLON_REDIS_URL", "https://hunter2"),
+        ("CARILLON_REDIS_URL", "redis://[hunter2"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, wrong: str
+) -> None:
+    monkeypatch.setenv(name, wrong)
+    with pytest.raises(ValidationError, match="not a URL such as") as caught:
+        EveryBlock()
+    assert [error["loc"] for error in caught.value.errors()] == [(name.removeprefix("CARILLON_").lower(),)]
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("CARILLON_DATABASE_URL", "postgresql:///mine?host=/run/postgresql"),
+        ("CARILLON_DATABASE_URL", "postgres://db/mine"),
+        ("CARILLON_BROKER_URL", "amqps://mq"),
+        ("CARILLON_BROKER_URL", "postgresql://db:5432/broker_db"),
+        ("CARILLON_REDIS_URL", "rediss://:pw@[::1]:6379/1"),
+    ],
+)
+def test_the_other_spellings_of_an_address_are_taken(
+    monkeypatch: pytest.MonkeyPatch, name: str, right: str
+) -> None:
+    monkeypatch.setenv(name, right)
+    assert getattr(EveryBlock(), name.removeprefix("CARILLON_").lower()) == right
+
+
 def test_errors_and_repr_tell_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in OWN_VALUES.items():
         monkeypatch.setenv(name, value)
@@ -85,6 +127,13 @@ def test_errors_and_repr_tell_no_secret(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_setting_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValidationError):
         EveryBlock.model_validate({"prot": 1})
+
+
+def test_who_a_service_is_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARILLON_SERVICE_NAME", "somebody_else")
+    assert ProcessSettings().service_name == "carillon"
+    with pytest.raises(ValidationError):
+        ProcessSettings.model_validate({"service_name": "somebody_else"})
 
 
 def test_blocks_share_one_namespace() -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import ClassVar, Self
 
 import asyncpg
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Request
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy.exc import DBAPIError
 
 from shared.contracts.http.base import StrictModel
@@ -23,7 +25,7 @@ from shared.web.service_auth import require_service
 class DemoSettings(ProcessSettings, ServiceAuthSettings):
     """A service named demo."""
 
-    service_name: str = Field(default="demo", description="The name.")
+    service_name: ClassVar[str] = "demo"
 
 
 class Thing(StrictModel):
@@ -32,6 +34,12 @@ class Thing(StrictModel):
     name: str
     count: int = 1
     more: dict[str, object] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _refuse_nameless(self) -> Self:
+        if self.name == "nameless":
+            raise PydanticCustomError("nameless", "This is no name", {"field": "name"})
+        return self
 
 
 RAISED: dict[str, Exception] = {

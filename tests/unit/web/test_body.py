@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from shared.web.body import MAX_JSON_DEPTH, BodyMiddleware, decode_json
+from shared.web.body import MAX_JSON_DEPTH, MAX_MEMBERS, MAX_VALUES, BodyMiddleware, decode_json
 from shared.web.problems import ApiProblem
 from tests.unit.web.demo import client_of, demo_app
 
@@ -65,6 +65,34 @@ def test_many_shallow_entries_are_not_deep() -> None:
     assert decode_json(json.dumps(entries).encode()) == entries
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {f"k{number}": 1 for number in range(MAX_MEMBERS + 1)},
+        [{"deep": {f"k{number}": 1 for number in range(MAX_MEMBERS + 1)}}],
+        [0] * (MAX_VALUES + 1),
+        [[0] * 1_000 for _ in range(MAX_VALUES // 1_000)],
+    ],
+)
+def test_more_than_can_be_checked_in_no_time_is_refused(value: object) -> None:
+    with pytest.raises(ApiProblem) as caught:
+        decode_json(json.dumps(value).encode())
+    assert (caught.value.status, caught.value.errors[0].field) == (422, "body")
+
+
+def test_as_much_as_is_allowed_is_decoded() -> None:
+    for value in ({f"k{number}": 1 for number in range(MAX_MEMBERS)}, [0] * MAX_VALUES):
+        assert decode_json(json.dumps(value).encode()) == value
+
+
+async def test_thousands_of_unknown_fields_are_one_error() -> None:
+    async with client_of(demo_app()) as client:
+        few = await client.post("/api/v1/things/1", json={"name": "a", **{f"k{n}": 1 for n in range(10)}})
+        many = await client.post("/api/v1/things/1", json={f"k{number}": 1 for number in range(900)})
+    assert (few.status_code, len(few.json()["errors"])) == (422, 10)
+    assert (many.status_code, len(many.json()["errors"])) == (422, 1)
+
+
 async def test_valid_json_reaches_the_route_unchanged() -> None:
     body = {"name": "Zoë 😀 \u2028", "count": 2**53, "more": {"x": [1.5, None, True, "\\"]}}
     async with client_of(demo_app()) as client:
@@ -106,6 +134,27 @@ async def test_the_form_route_takes_a_form_and_no_other_does() -> None:
     async with client_of(demo_app()) as client:
         assert (await client.post("/api/v1/form", data={"username": "ann"})).json() == "ann"
         assert (await client.post("/api/v1/form/", data={"username": "ann"})).status_code == 415
+        as_json = await client.post("/api/v1/form", json={"username": "ann"})
+    assert (as_json.status_code, as_json.headers["accept"]) == (415, "application/x-www-form-urlencoded")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", "Deflate"])
+async def test_a_coded_body_is_refused(coding: str) -> None:
+    async with client_of(demo_app()) as client:
+        for value, status in ((coding, 415), ("identity", 200), ("", 200)):
+            response = await client.post(
+                "/api/v1/things/1", json={"name": "a"}, headers={"Content-Encoding": value}
+            )
+            assert response.status_code == status
+            assert response.headers.get("accept-encoding") == ("identity" if status == 415 else None)
+
+
+async def test_two_types_are_none() -> None:
+    async with client_of(demo_app()) as client:
+        for second, status in (("text/plain", 415), ("application/json", 200)):
+            headers = [("Content-Type", "application/json"), ("Content-Type", second)]
+            response = await client.post("/api/v1/things/1", content=b'{"name": "a"}', headers=headers)
+            assert response.status_code == status
 
 
 async def test_a_request_without_a_body_needs_no_type() -> None:

@@ -60,6 +60,31 @@ async def test_unknown_paths_and_methods_are_problems(method: str, path: str, st
     assert ("allow" in response.headers) == (status == 405)
 
 
+async def test_a_wrong_method_is_told_every_right_one() -> None:
+    """They are routes of their own."""
+    async with client_of(demo_app()) as client:
+        assert (await client.delete("/api/v1/things/1")).headers["allow"] == "GET, HEAD, POST"
+        assert (await client.delete("/api/v1/raw")).headers["allow"] == "POST"
+        assert (await client.head("/api/v1/raw")).headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/v1/things/1", 200), ("/health", 200), ("/nowhere", 404), ("/api/v1/raw", 405)]
+)
+async def test_head_answers_as_get_does_without_a_body(path: str, status: int) -> None:
+    async with client_of(demo_app()) as client:
+        got, asked = await client.get(path), await client.head(path)
+    assert (asked.status_code, asked.content) == (status, b"")
+    same = ("content-type", "content-length", "allow")
+    assert [asked.headers.get(name) for name in same] == [got.headers.get(name) for name in same]
+
+
+async def test_a_check_of_the_whole_may_name_the_field() -> None:
+    async with client_of(demo_app()) as client:
+        response = await client.post("/api/v1/things/1", json={"name": "nameless"})
+    assert [error["field"] for error in response.json()["errors"]] == ["name"]
+
+
 async def test_each_wrong_field_is_named() -> None:
     async with client_of(demo_app()) as client:
         response = await client.post("/api/v1/things/x", json={"count": "many", "nmae": "typo"})

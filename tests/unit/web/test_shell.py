@@ -94,6 +94,19 @@ async def frozen() -> None:
     await asyncio.Event().wait()
 
 
+async def test_what_is_not_required_is_shown_and_changes_nothing() -> None:
+    async def away() -> None:
+        raise ConnectionError("away")
+
+    readiness = Readiness()
+    readiness.add("redis", away, required=False)
+    report = await readiness.report("demo")
+    assert report.status == "ready"
+    assert (report.checks["redis"].ok, report.checks["redis"].required) == (False, False)
+    readiness.add("database", away)
+    assert (await readiness.report("demo")).status == "not_ready"
+
+
 async def test_ready_names_what_is_missing_and_waits_for_nobody() -> None:
     readiness = Readiness()
     readiness.add("fine", fine)
@@ -126,17 +139,22 @@ def token_for(audience: str, *, secret: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [
-        (f"Bearer {token_for('demo')}", 200),
-        (f"bearer {token_for('demo')}", 200),
-        (f"Bearer {token_for('user_service')}", 401),
-        (f"Bearer {token_for('demo', secret='x' * 40)}", 401),
-        (f"Basic {token_for('demo')}", 401),
+        ("Bearer {ours}", 200),
+        ("bearer {ours}", 200),
+        ("Bearer {for_another}", 401),
+        ("Bearer {forged}", 401),
+        ("Basic {ours}", 401),
         ("Bearer ", 401),
         ("Bearer nonsense", 401),
         ("", 401),
     ],
 )
 async def test_internal_routes_take_tokens_for_this_service_only(authorization: str, status: int) -> None:
+    authorization = authorization.format(
+        ours=token_for("demo"),
+        for_another=token_for("user_service"),
+        forged=token_for("demo", secret="x" * 40),
+    )
     async with client_of(demo_app()) as client:
         response = await client.get("/internal/v1/secrets", headers={"Authorization": authorization})
     assert response.status_code == status
