@@ -77,6 +77,7 @@ class ProcessPlan:
     """One process: its command, its settings, where it answers.
 
     Processes of a higher `stage` start later and stop earlier; stage 0 are the development tools.
+    `revisions`: the folder, in the checkout, of its database's revisions.
     """
 
     name: str
@@ -84,16 +85,12 @@ class ProcessPlan:
     environment: Mapping[str, str]
     stage: int
     url: str
+    revisions: str | None = None
 
     @property
     def is_service(self) -> bool:
         """Whether it is a service proper, with `/ready` and a database, and not a development tool."""
         return self.stage > 0
-
-    @property
-    def migrate_command(self) -> tuple[str, ...]:
-        """What brings its database up to date."""
-        return (*self.command, "migrate")
 
 
 def with_database(url: str, database: str) -> str:
@@ -137,6 +134,7 @@ def plan_processes(
                 environment=common | own,
                 stage=_STAGES[service.kind],
                 url=f"http://127.0.0.1:{ports[service.name]}",
+                revisions=service.revisions,
             )
         )
     return plans

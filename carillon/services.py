@@ -28,6 +28,11 @@ class Service:
     channel: str | None = None
 
     @property
+    def revisions(self) -> str:
+        """The folder of its database's revisions; every channel has the same ledger."""
+        return "shared/delivery/migrations" if self.channel else f"{self.module}/storage/migrations"
+
+    @property
     def port_variable(self) -> str:
         """The environment variable that gives this service another port under `carillon up`."""
         return f"CARILLON_{self.name.upper()}_PORT"

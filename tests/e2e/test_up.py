@@ -211,6 +211,13 @@ def test_a_database_that_is_killed_is_back_and_the_services_recover(running: Ins
     eventually(lambda: _answers(f"{gateway}/ready"), 30)
 
 
+def test_secrets_are_on_no_command_line(running: Installation) -> None:
+    secrets = [path.read_text() for path in (running.home.folder / "secrets").iterdir()]
+    lines = [" ".join(each.cmdline()) for each in running.processes()]
+    for secret in secrets:
+        assert not any(secret in line or base64.b64encode(secret.encode()).decode() in line for line in lines)
+
+
 def test_another_start_keeps_the_data_and_the_credentials(running: Installation) -> None:
     before = credentials(running.said())
     left = running.processes()
@@ -224,6 +231,15 @@ def test_another_start_keeps_the_data_and_the_credentials(running: Installation)
     assert "second@example.com" in people.text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
+def test_killed_with_9_it_leaves_nothing_and_starts_again(running: Installation) -> None:
+    left = running.processes()
+    running.stop(signal.SIGKILL)
+    said = running.up()
+    assert ended(left)
+    credentials(said)
+
+
 def test_sigterm_leaves_no_process_behind(running: Installation) -> None:
     left = running.processes()
     assert len(left) > 10
@@ -231,17 +247,6 @@ def test_sigterm_leaves_no_process_behind(running: Installation) -> None:
     eventually(lambda: ended(left), 5)
     assert running.run("status").returncode == 2
     assert not running.home.run_record.exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent has died")
-def test_killed_with_9_it_leaves_nothing_and_starts_again(installation: Installation) -> None:
-    installation.up()
-    left = installation.processes()
-    installation.stop(signal.SIGKILL)
-    said = installation.up()
-    assert ended(left)
-    credentials(said)
-    installation.stop()
 
 
 def test_a_port_that_is_taken_is_named_with_its_remedy(installation: Installation) -> None:
@@ -252,15 +257,6 @@ def test_a_port_that_is_taken_is_named_with_its_remedy(installation: Installatio
     assert refused.stderr.count("\n") == 1
     assert f"Port {installation.environment[variable]} (gateway) is taken" in refused.stderr
     assert variable in refused.stderr
-
-
-def test_secrets_are_on_no_command_line(installation: Installation) -> None:
-    installation.up()
-    secrets = [path.read_text() for path in (installation.home.folder / "secrets").iterdir()]
-    lines = [" ".join(each.cmdline()) for each in installation.processes()]
-    installation.stop()
-    for secret in secrets:
-        assert not any(secret in line or base64.b64encode(secret.encode()).decode() in line for line in lines)
 
 
 def test_what_runs_nowhere_has_no_status(tmp_path: Path, installation: Installation) -> None:

@@ -59,6 +59,15 @@ def _abandon(task: asyncio.Future[T]) -> None:
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
+class PlainConnection(aio_pika.Connection):
+    """One that never came to be is closed by nobody, and aio-pika's own would have the garbage collector
+    start a task for it, on a loop that may have stopped."""
+
+    def __del__(self) -> None:
+        if self.transport is not None:
+            super().__del__()
+
+
 async def open_connection(url: str, *, name: str, lost: Callable[[], None]) -> AbstractConnection:
     """Connect; `lost` is called when the connection ends. Raises BrokerUnavailable."""
     connection: AbstractConnection = await answer(
@@ -66,6 +75,7 @@ async def open_connection(url: str, *, name: str, lost: Callable[[], None]) -> A
             url,
             timeout=CONNECT_TIMEOUT_S,
             heartbeat=_HEARTBEAT_S,
+            connection_class=PlainConnection,
             client_properties={"connection_name": name},
         ),
         timeout_s=CONNECT_TIMEOUT_S + 1,

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -201,7 +200,7 @@ async def test_a_stop_lets_a_call_in_flight_end(open_channel: OpenChannel) -> No
 
 
 async def test_an_outcome_is_settled_though_the_database_goes_away_in_the_middle(
-    open_channel: OpenChannel, postgres_server: EmbeddedPostgres, database_url: str
+    open_channel: OpenChannel, postgres_server: EmbeddedPostgres
 ) -> None:
     ann = a_recipient()
     answer = asyncio.Event()
@@ -214,7 +213,8 @@ async def test_an_outcome_is_settled_though_the_database_goes_away_in_the_middle
     request = a_request(ann)
     delivering = asyncio.create_task(channel.deliver(request))
     await until(lambda: len(channel.provider.calls) == 1)
-    name = urlsplit(database_url).path.removeprefix("/")
+    async with channel.database.connection() as connection:
+        name = await connection.fetchval("SELECT current_database()")
     postgres_server.run_sql(f"alter database {name} with allow_connections false")
     postgres_server.run_sql(
         f"select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{name}'"

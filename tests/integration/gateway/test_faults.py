@@ -6,7 +6,6 @@ import time
 import pytest
 
 from carillon.embedded.postgres import EmbeddedPostgres
-from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from shared.database.migrations import ensure_database, migrate
 from tests.builders import a_delivery_report
 from tests.fakes.peers import FakePeers
@@ -57,35 +56,6 @@ async def test_a_report_waits_for_postgresql(
             return answer.status_code == 200 and answer.json()["status"] == "sent"
 
         await eventually(is_sent, within_s=20)
-
-
-@pytest.mark.rabbitmq
-@pytest.mark.slow
-async def test_without_rabbitmq_accepts_go_on_and_delivery_resumes(
-    migrated_url: str, private_rabbitmq: EmbeddedRabbitMQ, peers: FakePeers
-) -> None:
-    url = private_rabbitmq.create_vhost("gateway")
-    async with running_gateway(migrated_url, url, peers) as gateway:
-        await asyncio.to_thread(private_rabbitmq.stop)
-        ids = set()
-        for _ in range(20):
-            answer = await gateway.post(gateway.a_request())
-            assert answer.status_code == 202, answer.text
-            ids.add(answer.json()["id"])
-        await asyncio.to_thread(private_rabbitmq.start)
-
-        async def is_ready() -> bool:
-            return bool((await gateway.http.get("/ready")).json()["checks"]["broker"]["ok"])
-
-        await eventually(is_ready, within_s=60)
-
-        async def all_published() -> bool:
-            rows = await gateway.sql("SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")
-            return bool(rows[0]["n"] == 0)
-
-        await eventually(all_published, within_s=30)
-        orders = await gateway.released(20)
-        assert {str(order.notification_id) for order in orders} == ids
 
 
 @pytest.mark.rabbitmq
