@@ -153,7 +153,9 @@ class Broker(Protocol):
 
     async def epoch(self) -> str | None:
         """The sentinel: a durable message with an epoch, written once; None where it is gone, that is,
-        where the broker's data were wiped. Raises BrokerUnavailable."""
+        where the broker's data were wiped. For a moment after a node's start None may be given although it
+        is there: write one then, and ask again, for the first that was written stays. Raises
+        BrokerUnavailable."""
 
     async def write_epoch(self, epoch: str) -> None:
         """Write the sentinel where there is none; an existing one stays. Raises BrokerUnavailable."""
