@@ -45,11 +45,11 @@ class EmailSettings(ChannelSettings):
         "the system's.",
     )
     smtp_connections: int = Field(
-        default=16,
+        default=32,
         ge=1,
         le=200,
         description="Connections to the mail server at once at most; with fewer than the lanes' shares "
-        "together, urgent mail waits behind bulk; default 16.",
+        "together, urgent mail waits behind bulk; default 32.",
     )
     smtp_timeout_s: float = Field(
         default=20.0,

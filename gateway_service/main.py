@@ -49,8 +49,7 @@ def create_app(
     user_client = user_client or UserClient(settings.user_service_url, tokens)
     template_client = template_client or TemplateClient(settings.template_service_url, tokens, broker=broker)
     ledger_client = ledger_client or LedgerClient(settings.channel_urls, tokens)
-    # Two calls at a time: while they are under way, the next batch grows.
-    recipients = RecipientLookup(user_client, max_calls=2)
+    recipients = RecipientLookup(user_client)
     access = AccessControl(settings, user_client)
     post = PostOffice(
         database=database,

@@ -37,14 +37,14 @@ _DEFERRED_WITHOUT_TIME = timedelta(minutes=1)
 
 async def apply_reports(
     connection: Connection, reports: Sequence[DeliveryReported], *, now: datetime
-) -> None:
-    """Within the open transaction. Reports of notifications that are gone, and reports older than what is
-    known, change nothing. Raises what the database raises."""
+) -> list[RunKey]:
+    """Within the open transaction; the runs that this closes. Reports of notifications that are gone, and
+    reports older than what is known, change nothing. Raises what the database raises."""
     newest = _newest(reports)
     locked = await lock_notifications(connection, sorted({key[0] for key in newest}))
     kept = [report for key, report in newest.items() if key[0] in locked]
     if not kept:
-        return
+        return []
     await store_reports(connection, [(report, RANKS[report.state]) for report in kept])
     current = sorted({(report.notification_id, locked[report.notification_id].run) for report in kept})
     targets = await load_targets(connection, current)
@@ -69,6 +69,7 @@ async def apply_reports(
         await open_runs(connection, opened)
     for report in kept:
         REPORTS.labels(report.channel.value, report.state.value).inc()
+    return closed
 
 
 def _newest(reports: Sequence[DeliveryReported]) -> dict[tuple[UUID, int, str], DeliveryReported]:
@@ -132,16 +133,17 @@ async def take_over(
     *,
     now: datetime,
     failure: FailedDelivery | None = None,
-) -> None:
-    """Apply reports in one transaction, and keep the failure they tell of, if any. Repeated where another
+) -> list[RunKey]:
+    """Apply reports in one transaction, and keep the failure they tell of, if any; the runs that this
+    closes. Repeated where another
     transaction is in the way. Raises DatabaseUnavailable, and what the data cause: nothing has changed."""
     for _ in range(_TRIES):
         try:
             async with database.transaction() as connection:
-                await apply_reports(connection, reports, now=now)
+                closed = await apply_reports(connection, reports, now=now)
                 if failure is not None:
                     await keep_failure(connection, failure)
-            return
+            return closed
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             log.info("reports.repeated", count=len(reports))
     raise DatabaseUnavailable("other transactions are in the way")

@@ -8,6 +8,7 @@ from gateway_service.messaging.failures import PREFETCH as FAILURES_PREFETCH
 from gateway_service.messaging.failures import Failures
 from gateway_service.messaging.housekeeping import Housekeeping
 from gateway_service.messaging.overdue import Overdue
+from gateway_service.messaging.postmarks import Postmarks
 from gateway_service.messaging.receipts import Receipts
 from gateway_service.messaging.relay import AT_ONCE, Relay
 from gateway_service.messaging.reports import PREFETCH as REPORTS_PREFETCH
@@ -46,9 +47,10 @@ class PostOffice:
         clock: Clock,
         pace: Pace,
     ) -> None:
-        self.relay = Relay(database, broker, ask_after_s=pace.ask_after_s)
+        self._postmarks = Postmarks(database, ask_after_s=pace.ask_after_s)
+        self.relay = Relay(broker, self._postmarks)
         self._receipts = Receipts(ledgers)
-        self._reports = Reports(database, self._receipts, clock)
+        self._reports = Reports(database, self._receipts, self._postmarks, clock)
         failures = Failures(database, self._receipts, clock)
         self._consumers = {
             "reports": Consumption(broker, REPORTS_QUEUE, self._reports.handle, prefetch=REPORTS_PREFETCH),
@@ -59,8 +61,8 @@ class PostOffice:
             broker,
             templates,
             users=users,
+            postmarks=self._postmarks,
             interval_s=pace.interval_s,
-            ask_after_s=pace.ask_after_s,
         )
         self._overdue = Overdue(database, broker, ledgers, clock, ask_after_s=pace.ask_after_s)
         self._sentinel = Sentinel(database, broker)
@@ -73,6 +75,7 @@ class PostOffice:
         await self._reports.start()
         for number in range(AT_ONCE):
             self._tasks.start(f"relay.{number}", self.relay.run)
+        self._tasks.start("postmarks", self._postmarks.run)
         self._tasks.start("receipts", self._receipts.run)
         for name, consumer in self._consumers.items():
             self._tasks.start(f"consume.{name}", consumer.run)
@@ -91,6 +94,7 @@ class PostOffice:
         for consumer in self._consumers.values():
             await consumer.close()
         await self._reports.close()
+        await self._postmarks.write()
         await self._receipts.send()
 
     async def check_broker(self) -> None:

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 MAX_BATCH = 1000
 MAX_WAITING = 20_000
-GATHER_S = 0.05
+GATHER_S = 0.25
 
 
 class Receipts:

@@ -9,13 +9,12 @@ import structlog
 
 from gateway_service.domain.counting import RELEASED
 from gateway_service.domain.release import release_message
+from gateway_service.messaging.postmarks import Postmarks
 from gateway_service.storage.acceptance import HAND_OFF_GRACE_S
 from gateway_service.storage.notifications import Notification
-from gateway_service.storage.outbox import RunKey, mark_published
+from gateway_service.storage.outbox import RunKey
 from shared.broker.interface import Broker
 from shared.contracts.http.notification_answers import NotificationStatus
-from shared.database.engine import Database
-from shared.database.errors import DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -31,10 +30,9 @@ class Relay:
     """Holds what was committed in memory, for a second or so: it is only a short cut past the sweep, which
     finds whatever is dropped here, or lost with the process."""
 
-    def __init__(self, database: Database, broker: Broker, *, ask_after_s: float) -> None:
-        self._database = database
+    def __init__(self, broker: Broker, postmarks: Postmarks) -> None:
         self._broker = broker
-        self._ask_after_s = ask_after_s
+        self._postmarks = postmarks
         self._waiting: deque[tuple[float, Notification]] = deque()
         self._some = asyncio.Event()
         self._publishing = 0
@@ -84,32 +82,22 @@ class Relay:
         return batch
 
     async def _publish(self, batch: list[Notification]) -> None:
-        taken = await publish_and_mark(
-            batch, database=self._database, broker=self._broker, ask_after_s=self._ask_after_s, by="relay"
-        )
+        taken = await publish(batch, broker=self._broker, postmarks=self._postmarks, by="relay")
         if len(taken) < len(batch):
             log.warning("relay.left_to_sweep", count=len(batch) - len(taken))
 
 
-async def publish_and_mark(
-    batch: Sequence[Notification], *, database: Database, broker: Broker, ask_after_s: float, by: str
+async def publish(
+    batch: Sequence[Notification], *, broker: Broker, postmarks: Postmarks, by: str
 ) -> set[RunKey]:
-    """Publish, and note what the broker has confirmed, which is the answer. A database that is away now
-    costs a second copy later, which is harmless."""
+    """Publish, and have noted what the broker has confirmed, which is the answer."""
     began = time.monotonic()
     receipts = await broker.publish([release_message(notification) for notification in batch])
     confirmed = [
         notification for notification, receipt in zip(batch, receipts, strict=True) if receipt.error is None
     ]
     keys = [(notification.id, notification.run) for notification in confirmed]
-    if keys:
-        try:
-            async with database.connection() as connection:
-                await mark_published(
-                    connection, keys, ago_s=time.monotonic() - began, ask_after_s=ask_after_s
-                )
-        except DatabaseUnavailable:
-            log.warning("release.not_marked", count=len(keys))
+    postmarks.add(keys, since=began)
     for notification in confirmed:
         RELEASED.labels(notification.channel.value, by).inc()
     return set(keys)

@@ -6,6 +6,7 @@ import structlog
 
 from gateway_service.domain.reporting import take_over
 from gateway_service.messaging.consumption import until_stored
+from gateway_service.messaging.postmarks import Postmarks
 from gateway_service.messaging.receipts import Receipts
 from shared.broker.decoding import Undecodable, decode
 from shared.broker.interface import Delivery
@@ -19,16 +20,17 @@ log = structlog.get_logger()
 
 PREFETCH = 400
 MAX_BATCH = 200
-MAX_WAIT_S = 0.005
+MAX_WAIT_S = 0.025
 
 
 class Reports:
     """A report is acked once it is committed. One that PostgreSQL refuses, and what is no report, goes to
     failed.queue, where its bytes are kept."""
 
-    def __init__(self, database: Database, receipts: Receipts, clock: Clock) -> None:
+    def __init__(self, database: Database, receipts: Receipts, postmarks: Postmarks, clock: Clock) -> None:
         self._database = database
         self._receipts = receipts
+        self._postmarks = postmarks
         self._clock = clock
         self._group: GroupCommit[DeliveryReported, None] = GroupCommit(
             self._flush, max_batch=MAX_BATCH, max_wait_s=MAX_WAIT_S, concurrency=1
@@ -62,5 +64,6 @@ class Reports:
         await delivery.ack()
 
     async def _flush(self, reports: list[DeliveryReported]) -> list[None]:
-        await take_over(self._database, reports, now=self._clock.now())
+        closed = await take_over(self._database, reports, now=self._clock.now())
+        self._postmarks.forget(closed)
         return [None] * len(reports)

@@ -7,7 +7,8 @@ import structlog
 from gateway_service.domain.acceptance import Templates
 from gateway_service.domain.recipients import RecipientSource
 from gateway_service.domain.release import pin
-from gateway_service.messaging.relay import publish_and_mark
+from gateway_service.messaging.postmarks import Postmarks
+from gateway_service.messaging.relay import publish
 from gateway_service.storage.notifications import Notification
 from gateway_service.storage.outbox import RunKey, claim_unpublished, drop_orphans, hand_back
 from gateway_service.storage.releases import load_notifications, pin_versions
@@ -30,15 +31,15 @@ class Sweep:
         templates: Templates,
         *,
         users: RecipientSource,
+        postmarks: Postmarks,
         interval_s: float,
-        ask_after_s: float,
     ) -> None:
         self._database = database
         self._broker = broker
         self._templates = templates
         self._users = users
         self._interval_s = interval_s
-        self._ask_after_s = ask_after_s
+        self._postmarks = postmarks
 
     async def run(self) -> None:
         """Sweep until cancelled; without a pause while there is a full batch."""
@@ -61,9 +62,7 @@ class Sweep:
         current = [stored[key[0]] for key in keys if key[0] in stored and stored[key[0]].run == key[1]]
         await self._drop_the_rest(keys, current)
         pinned = await self._pin(current)
-        taken = await publish_and_mark(
-            pinned, database=self._database, broker=self._broker, ask_after_s=self._ask_after_s, by="sweep"
-        )
+        taken = await publish(pinned, broker=self._broker, postmarks=self._postmarks, by="sweep")
         left = [(item.id, item.run) for item in pinned if (item.id, item.run) not in taken]
         if left:
             async with self._database.connection() as connection:

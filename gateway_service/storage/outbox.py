@@ -29,31 +29,32 @@ WHERE entry.notification_id = due.notification_id AND entry.run = due.run
 RETURNING entry.notification_id, entry.run
 """
 
-# The sub-select at the end makes PostgreSQL lock and move the notifications, in order, before it touches
-# an entry: reports lock in the same order, and so the two cannot deadlock.
+# Three statements and not one: with the lock in a WITH of the UPDATE, PostgreSQL 18.4 rechecks rows that
+# changed meanwhile through the whole plan, and was seen to crash in it. Each statement sees what is
+# committed when it begins, so after the lock nothing changes any more.
+_LOCK_FREE = """
+SELECT id FROM notifications WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+
+_MOVE_TO_QUEUED = """
+UPDATE notifications AS n
+SET status = 'queued', updated_at = now(),
+    timeline = n.timeline || jsonb_build_array(jsonb_build_object(
+        'status', 'queued',
+        'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'detail', NULL
+    ))
+FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)
+WHERE n.id = sent.id AND n.run = sent.run AND n.status IN ('accepted', 'scheduled', 'deferred')
+"""
+
 _MARK_PUBLISHED = """
-WITH sent AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)),
-locked AS MATERIALIZED (
-    SELECT n.id, n.run FROM notifications AS n WHERE n.id = ANY($1::uuid[]) ORDER BY n.id FOR UPDATE
-),
-moved AS (
-    UPDATE notifications AS n
-    SET status = 'queued', updated_at = now(),
-        timeline = n.timeline || jsonb_build_array(jsonb_build_object(
-            'status', 'queued',
-            'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'detail', NULL
-        ))
-    FROM locked JOIN sent ON sent.id = locked.id AND sent.run = locked.run
-    WHERE n.id = locked.id AND n.status IN ('accepted', 'scheduled', 'deferred')
-    RETURNING 1
-)
 UPDATE outbox AS entry
 SET published_at = now() - $3::float8 * interval '1 second',
     publish_count = greatest(entry.publish_count, 1),
     next_at = now() + $4::float8 * interval '1 second'
-FROM sent
-WHERE entry.notification_id = sent.id AND entry.run = sent.run AND (SELECT count(*) FROM moved) >= 0
+FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)
+WHERE entry.notification_id = sent.id AND entry.run = sent.run
 """
 
 _CLAIM_OVERDUE = """
@@ -100,10 +101,17 @@ async def claim_unpublished(connection: Connection, *, limit: int) -> list[RunKe
 
 async def mark_published(
     connection: Connection, keys: Sequence[RunKey], *, ago_s: float, ask_after_s: float
-) -> None:
-    """The broker has these since `ago_s` seconds at most; the ledger is asked after `ask_after_s`."""
-    ids, runs = [key[0] for key in keys], [key[1] for key in keys]
-    await connection.execute(_MARK_PUBLISHED, ids, runs, ago_s, ask_after_s)
+) -> list[RunKey]:
+    """Within the open transaction: the broker has these since `ago_s` seconds at most; the ledger is asked
+    after `ask_after_s`. Those whose notification somebody else is moving at this moment are left as they
+    are, and given back."""
+    locked = {row["id"] for row in await connection.fetch(_LOCK_FREE, [key[0] for key in keys])}
+    free = [key for key in keys if key[0] in locked]
+    ids, runs = [key[0] for key in free], [key[1] for key in free]
+    if free:
+        await connection.execute(_MOVE_TO_QUEUED, ids, runs)
+        await connection.execute(_MARK_PUBLISHED, ids, runs, ago_s, ask_after_s)
+    return [key for key in keys if key[0] not in locked]
 
 
 async def hand_back(connection: Connection, keys: Sequence[RunKey], *, pause_s: float) -> None:

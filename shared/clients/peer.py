@@ -15,6 +15,11 @@ from shared.process.service_tokens import ServiceTokens
 
 CONNECT_TIMEOUT_S = 1.0
 TOTAL_TIMEOUT_S = 3.0
+_TIMEOUTS = {
+    "timeout": httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S).as_dict(),
+}
+_MOST_URLS = 64
+"""Remembered: those without an id in them are asked for all the time."""
 _LOST_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError, httpx.ReadError)
 # stamina's own line for every second try would fill the log of whoever has an absent peer; the call that
 # fails in the end is told of by its caller.
@@ -69,15 +74,16 @@ class Peer:
     ) -> None:
         self.service = service
         self._tokens = tokens
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            timeout=httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+        self._base = httpx.URL(base_url)
+        self._url = functools.lru_cache(_MOST_URLS)(self._make_url)
+        # The transport and not a client: what that adds for every call (redirects, cookies, authentication,
+        # merging of URLs) is of no use between services, and half of a call's cost.
+        self._http = transport or httpx.AsyncHTTPTransport(
             limits=httpx.Limits(
                 max_connections=max_connections,
                 max_keepalive_connections=max_connections,
                 keepalive_expiry=30.0,
             ),
-            transport=transport,
             trust_env=False,
         )
 
@@ -98,9 +104,15 @@ class Peer:
         """
         if again is None:
             again = method in {"GET", "PUT", "DELETE"}
-        send = functools.partial(
-            self._http.request, method, path, content=content, params=query, headers=self._headers(content)
+        url = self._url(path)
+        request = httpx.Request(
+            method,
+            url.copy_merge_params(query) if query else url,
+            content=content,
+            headers=self._headers(content),
+            extensions=_TIMEOUTS,
         )
+        send = functools.partial(self._send, request)
         try:
             async with asyncio.timeout(timeout_s):
                 response = await (_twice(send) if again else send())
@@ -143,6 +155,18 @@ class Peer:
     async def close(self) -> None:
         """Close kept connections."""
         await self._http.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        response = await self._http.handle_async_request(request)
+        response.request = request
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        return response
+
+    def _make_url(self, path: str) -> httpx.URL:
+        return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + httpx.URL(path).raw_path)
 
     def _headers(self, content: bytes | None) -> dict[str, str]:
         headers = {

@@ -75,16 +75,17 @@ _Waiting = tuple[_Key, asyncio.Future[FoundRecipient]]
 
 
 class RecipientLookup:
-    """Single look-ups, asked together: those of 2 ms in one call, at most 200 in it, at most 4 calls
-    at a time. Nothing is kept: every look-up is answered by a call that starts after it."""
+    """Single look-ups, asked together: those of 4 ms in one call, at most 200 in it, at most 2 calls
+    at a time; while they are under way, the next one grows. Nothing is kept: every look-up is answered by
+    a call that starts after it."""
 
     def __init__(
         self,
         client: UserClient,
         *,
-        max_wait_s: float = 0.002,
+        max_wait_s: float = 0.004,
         max_batch: int = 200,
-        max_calls: int = 4,
+        max_calls: int = 2,
     ) -> None:
         self._client = client
         self._max_wait_s = max_wait_s

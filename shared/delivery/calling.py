@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -22,6 +22,7 @@ from shared.contracts.delivery import (
 )
 from shared.database.errors import DatabaseError
 from shared.delivery import metrics
+from shared.delivery.evidence import goes_on_throttling, id_of, storable
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import Claim, LedgerRow, Opening, SettledAttempt, TargetKey
 from shared.delivery.outcomes import Accepted, Outcome, Unknown
@@ -37,13 +38,12 @@ ContentT = TypeVar("ContentT")
 SLOW_CALL_S = 1.0
 """A call that takes longer, in seconds, is reported as `sending` while it goes on."""
 LONGEST_PAUSE_S = 2.0
-LONGEST_ID = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[ContentT]):
     """What one attempt needs to know. `earlier` are the run's attempts so far; `token` makes asking for the
-    same claim again safe."""
+    same claim again safe; `called` is told as soon as the provider has answered, before that is settled."""
 
     request: DeliveryRequested
     opening: Opening
@@ -52,6 +52,7 @@ class Call(Generic[ContentT]):
     attempt: int
     earlier: tuple[Attempt, ...]
     token: UUID
+    called: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +147,9 @@ class Caller(Generic[ContentT]):
         outcome, stack = await self._call(call, turn.provider, deadline=deadline)
         took_s = time.monotonic() - began
         rota.finish(turn, outcome)
+        call.called()
         kind = type(outcome).__name__.lower()
-        problem = None if isinstance(outcome, Accepted) else _storable(outcome.problem)
+        problem = None if isinstance(outcome, Accepted) else storable(outcome.problem)
         entry = Attempt(
             number=call.attempt,
             provider=turn.provider.name,
@@ -168,9 +170,9 @@ class Caller(Generic[ContentT]):
                 key=call.opening.key,
                 attempt=call.attempt,
                 settlement=settlement,
-                provider_message_id=_id_of(outcome),
+                provider_message_id=id_of(outcome),
                 problem=problem,
-                entry=None if _goes_on_throttling(entry, call.earlier) else entry,
+                entry=None if goes_on_throttling(entry, call.earlier) else entry,
             )
         )
         self._count(call, turn.provider.name, kind=kind, took_s=took_s)
@@ -278,23 +280,3 @@ class Caller(Generic[ContentT]):
             metrics.ACCEPT_TO_PROVIDER_SECONDS.labels(channel, call.request.lane.value).observe(
                 max(since, 0.0)
             )
-
-
-def _id_of(outcome: Outcome) -> str | None:
-    """What the provider calls the message; bounded, and without NUL, which PostgreSQL does not store."""
-    if not isinstance(outcome, Accepted) or outcome.provider_message_id is None:
-        return None
-    return outcome.provider_message_id.replace("\0", "")[:LONGEST_ID]
-
-
-def _storable(problem: Problem) -> Problem:
-    if "\0" not in problem.message:
-        return problem
-    return Problem(kind=problem.kind, message=problem.message.replace("\0", ""))
-
-
-def _goes_on_throttling(entry: Attempt, earlier: Sequence[Attempt]) -> bool:
-    """Hours of the same 429 are one line of the history."""
-    if entry.outcome != "throttled" or not earlier:
-        return False
-    return (earlier[-1].outcome, earlier[-1].provider) == (entry.outcome, entry.provider)

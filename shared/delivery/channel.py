@@ -55,7 +55,7 @@ class ChannelParts(Generic[ContentT]):
         self._broker = broker
         self._users = users
         self._templates = templates
-        self._recipients = RecipientLookup(users, max_calls=2)
+        self._recipients = RecipientLookup(users)
         self._background = BackgroundTasks()
         self._sweeping = BackgroundTasks()
         self.ledger = Ledger(database)

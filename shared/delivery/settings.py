@@ -16,13 +16,13 @@ class ChannelSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Service
     yet called is eight times that."""
 
     urgent_concurrency: int = Field(
-        default=4, ge=1, le=500, description="Provider calls in flight for the urgent lane; default 4."
+        default=8, ge=1, le=500, description="Provider calls in flight for the urgent lane; default 8."
     )
     normal_concurrency: int = Field(
-        default=8, ge=1, le=500, description="Provider calls in flight for the normal lane; default 8."
+        default=16, ge=1, le=500, description="Provider calls in flight for the normal lane; default 16."
     )
     bulk_concurrency: int = Field(
-        default=4, ge=1, le=500, description="Provider calls in flight for the bulk lane; default 4."
+        default=8, ge=1, le=500, description="Provider calls in flight for the bulk lane; default 8."
     )
     sweep_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="Seconds between two sweeps of the ledger; default 1."

@@ -28,6 +28,7 @@ from shared.delivery.preparation import Ended, Preparation, Prepared
 from shared.delivery.provider import Target
 from shared.delivery.reporter import Reporter
 from shared.delivery.rota import Rota, Turn
+from shared.delivery.slots import Slots
 
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
@@ -87,7 +88,7 @@ class Worker(Generic[ContentT]):
         self._dry_run = dry_run
         self._caller = caller
         self._reporter = reporter
-        self._calls = {lane: asyncio.Semaphore(share) for lane, share in shares.items()}
+        self._slots = Slots(shares)
         self._in_hand: dict[tuple[UUID, int], asyncio.Event] = {}
 
     async def deliver(self, request: DeliveryRequested, raw: bytes, *, known: bool) -> int | None:
@@ -178,11 +179,11 @@ class Worker(Generic[ContentT]):
     async def _one(self, request: DeliveryRequested, work: _Work, prepared: Prepared[ContentT]) -> CallEnded:
         rota = self._dry_run if request.test else self._rota
         token = uuid4()
-        async with self._calls[request.lane]:
+        async with self._slots.one(request.lane) as slot:
             while True:
                 turn: Turn[ContentT] = await rota.next_turn(avoid=work.avoid)
                 if prepared.is_fresh and not self._preparation.has_expired(request):
-                    call = _call(request, work, prepared, token)
+                    call = _call(request, work, prepared, token, called=slot.release)
                     try:
                         return await self._caller.attempt(call, turn, rota=rota)
                     except DatabaseError:
@@ -259,7 +260,12 @@ def _opening(request: DeliveryRequested, raw: bytes, *, target: str, targets: in
 
 
 def _call(
-    request: DeliveryRequested, work: _Work, prepared: Prepared[ContentT], token: UUID
+    request: DeliveryRequested,
+    work: _Work,
+    prepared: Prepared[ContentT],
+    token: UUID,
+    *,
+    called: Callable[[], None],
 ) -> Call[ContentT]:
     """With the address as it is now: of the same device or address, but just looked up."""
     return Call(
@@ -270,6 +276,7 @@ def _call(
         attempt=work.number,
         earlier=work.attempts,
         token=token,
+        called=called,
     )
 
 

@@ -7,9 +7,12 @@ an error of the sender, not of ours. Of a key that is given twice the last value
 
 import asyncio
 from collections.abc import Collection
+from typing import TypeVar
 
 import msgspec
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.web.problems import ApiProblem, FieldError, problem_response
@@ -26,11 +29,31 @@ _MOST_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _CLOSE = {"Connection": "close"}
 _SCOPE_KEY = "carillon.decoded_body"
+BodyT = TypeVar("BodyT")
 
 
 def decoded_body(request: Request) -> object:
-    """The JSON body as plain objects, decoded already; for routes that validate by themselves."""
-    return request.scope[_SCOPE_KEY]
+    """The JSON body as plain objects, decoded already; for routes that validate by themselves. Raises
+    RequestValidationError where there is none."""
+    try:
+        return request.scope[_SCOPE_KEY]
+    except KeyError:
+        missing = {"type": "missing", "loc": ("body",), "msg": "Field required", "input": None}
+        raise RequestValidationError([missing]) from None
+
+
+def validated_body(request: Request, form: TypeAdapter[BodyT]) -> BodyT:
+    """The JSON body in its form. Raises RequestValidationError, as FastAPI does for a declared body."""
+    decoded = decoded_body(request)
+    try:
+        return form.validate_python(decoded)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [
+                {**item, "loc": ("body", *item["loc"])}
+                for item in error.errors(include_url=False, include_input=False)
+            ]
+        ) from None
 
 
 class BodyMiddleware:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import cast
 
-import aio_pika
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
+from aiormq import Channel, spec
 
 from shared.broker.interface import BrokerError, BrokerUnavailable, Message, NotRouted, Receipt
 from shared.broker.link import Link
@@ -17,6 +18,10 @@ LONGEST_BODY = 8 * 1024 * 1024
 """Bytes. RabbitMQ 4 closes the channel, and with it hurts every other publish, above 16 MiB."""
 _CHUNK = 500
 _MOST_UNCONFIRMED = 2000
+_LARGE_BODY = 16 * 1024
+"""Bytes. Larger ones wait for the socket, so that what is on its way takes 32 MiB at most."""
+_PERSISTENT = 2
+"""AMQP 0-9-1, basic class, delivery-mode."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +76,23 @@ class RabbitPublisher:
         try:
             async with asyncio.timeout_at(deadline):
                 async with self._slots:
-                    exchange = await side.publishing.get_exchange(envelope.exchange, ensure=False)
+                    # aiormq's channel and not aio-pika's exchange, which always waits until the socket has
+                    # taken the message: one write and one turn of the loop for each, and all one by one.
+                    # The confirm is waited for either way.
+                    channel = cast(Channel, await side.publishing.get_underlay_channel())
                     # Without a message_id of ours aiormq gives each publish a fresh one, by which it
                     # matches what the broker returns: a repeated id would fail the wrong publish.
-                    await exchange.publish(
-                        aio_pika.Message(
-                            envelope.body,
+                    await channel.basic_publish(
+                        envelope.body,
+                        exchange=envelope.exchange,
+                        routing_key=envelope.routing_key,
+                        properties=spec.Basic.Properties(
                             headers=dict(envelope.headers),
-                            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                            delivery_mode=_PERSISTENT,
                             content_type="application/json",
                         ),
-                        routing_key=envelope.routing_key,
                         mandatory=envelope.mandatory,
+                        wait=len(envelope.body) > _LARGE_BODY,
                     )
         except TimeoutError:
             # The broker holds back or is frozen. A fresh connection is the only way to find out.

@@ -67,22 +67,22 @@ async def test_concurrent_lookups_share_a_call_and_each_gets_their_own() -> None
     assert len(service.asked) == 1
 
 
-async def test_no_call_asks_for_more_than_200_and_no_more_than_4_go_out_at_once() -> None:
+async def test_no_call_asks_for_more_than_200_and_no_more_than_2_go_out_at_once() -> None:
     people = [a_recipient() for _ in range(2_000)]
     service = UserService(*people)
     lookup = lookup_of(service)
     service.gate = asyncio.Event()
     waiting = [asyncio.create_task(lookup.by_id(person.id)) for person in people]
     async with asyncio.timeout(5):
-        while service.at_once < 4:
+        while service.at_once < 2:
             await asyncio.sleep(0)
     for _ in range(50):
         await asyncio.sleep(0)
-    assert service.at_once == 4
+    assert service.at_once == 2
     service.gate.set()
     found = await asyncio.gather(*waiting)
     assert [each.recipient for each in found] == people
-    assert service.most_at_once == 4
+    assert service.most_at_once == 2
     assert max(len(question.ids) for question in service.asked) == 200
 
 
@@ -147,7 +147,7 @@ async def test_close_leaves_nobody_waiting() -> None:
     service.gate = asyncio.Event()
     waiting = [asyncio.create_task(lookup.by_id(uuid7())) for _ in range(1_500)]
     async with asyncio.timeout(5):
-        while service.at_once < 4:
+        while service.at_once < 2:
             await asyncio.sleep(0)
         await lookup.close()
         ended = await asyncio.gather(*waiting, return_exceptions=True)

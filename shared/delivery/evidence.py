@@ -1,0 +1,29 @@
+"""What is kept of an outcome, in the form in which the ledger keeps it."""
+
+from collections.abc import Sequence
+
+from shared.contracts.delivery import Attempt, Problem
+from shared.delivery.outcomes import Accepted, Outcome
+
+LONGEST_ID = 500
+
+
+def id_of(outcome: Outcome) -> str | None:
+    """What the provider calls the message; bounded, and without NUL, which PostgreSQL does not store."""
+    if not isinstance(outcome, Accepted) or outcome.provider_message_id is None:
+        return None
+    return outcome.provider_message_id.replace("\0", "")[:LONGEST_ID]
+
+
+def storable(problem: Problem) -> Problem:
+    """Without NUL."""
+    if "\0" not in problem.message:
+        return problem
+    return Problem(kind=problem.kind, message=problem.message.replace("\0", ""))
+
+
+def goes_on_throttling(entry: Attempt, earlier: Sequence[Attempt]) -> bool:
+    """Hours of the same 429 are one line of the history."""
+    if entry.outcome != "throttled" or not earlier:
+        return False
+    return (earlier[-1].outcome, earlier[-1].provider) == (entry.outcome, entry.provider)
