@@ -31,11 +31,13 @@ class Postmarks:
         self._database = database
         self._ask_after_s = ask_after_s
         self._waiting: dict[RunKey, float] = {}
+        self._some = asyncio.Event()
 
     def add(self, keys: Iterable[RunKey], *, since: float) -> None:
         """The broker has these, from `since` on at the earliest (`time.monotonic()`)."""
         if len(self._waiting) < MAX_WAITING:
             self._waiting.update(dict.fromkeys(keys, since))
+            self._some.set()
 
     def forget(self, keys: Iterable[RunKey]) -> None:
         """These runs are closed: there is nothing to note any more."""
@@ -45,8 +47,11 @@ class Postmarks:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
+            await self._some.wait()
             await asyncio.sleep(WAIT_S / 3)
             await self.write(older_than_s=WAIT_S)
+            if not self._waiting:
+                self._some.clear()
 
     async def write(self, *, older_than_s: float = 0.0) -> None:
         """Note what has waited so long. Raises nothing: what cannot be noted now is dropped."""

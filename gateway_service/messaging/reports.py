@@ -1,7 +1,9 @@
 """Takes reports from the broker, many in one transaction."""
 
+import asyncio
 from functools import partial
 
+import msgspec
 import structlog
 
 from gateway_service.domain.reporting import take_over
@@ -10,22 +12,22 @@ from gateway_service.messaging.postmarks import Postmarks
 from gateway_service.messaging.receipts import Receipts
 from shared.broker.decoding import Undecodable, decode
 from shared.broker.interface import Delivery
-from shared.contracts.delivery import DeliveryReported
+from shared.contracts.delivery import DeliveriesReported, DeliveryReported
 from shared.database.engine import Database
 from shared.database.group_commit import GroupCommit
 from shared.process.clock import Clock
-from shared.process.correlation import bind_correlation_id
+from shared.process.correlation import correlation_scope
 
 log = structlog.get_logger()
 
-PREFETCH = 400
+PREFETCH = 50
 MAX_BATCH = 200
-MAX_WAIT_S = 0.025
+MAX_WAIT_S = 0.05
 
 
 class Reports:
-    """A report is acked once it is committed. One that PostgreSQL refuses, and what is no report, goes to
-    failed.queue, where its bytes are kept."""
+    """A message is acked once its reports are committed. One that PostgreSQL refuses, and what is no report,
+    goes to failed.queue, where its bytes are kept."""
 
     def __init__(self, database: Database, receipts: Receipts, postmarks: Postmarks, clock: Clock) -> None:
         self._database = database
@@ -47,21 +49,30 @@ class Reports:
     async def handle(self, delivery: Delivery) -> None:
         """See one message to its end."""
         try:
-            report = decode(delivery.body, DeliveryReported)
+            reports = decode(delivery.body, DeliveriesReported).reports
         except Undecodable:
             log.warning("report.undecodable", bytes=len(delivery.body))
             await delivery.park(delivery.body)
             return
-        bind_correlation_id(report.correlation_id)
+        stored = await asyncio.gather(*(self._store(report) for report in reports))
+        for report in reports:
+            # Those that are kept with their bytes, too: the ledger need not repeat them.
+            self._receipts.offer(report)
+        refused = tuple(report for report, done in zip(reports, stored, strict=True) if not done)
+        if refused:
+            await delivery.park(msgspec.json.encode(DeliveriesReported(reports=refused)))
+        else:
+            await delivery.ack()
+
+    async def _store(self, report: DeliveryReported) -> bool:
+        """False where PostgreSQL refuses what is in it."""
         try:
             await until_stored(partial(self._group.submit, report))
         except Exception:
-            log.exception("report.not_storable", notification_id=str(report.notification_id))
-            await delivery.park(delivery.body)
-            self._receipts.offer(report)  # kept with its bytes: the ledger need not repeat it
-            return
-        self._receipts.offer(report)
-        await delivery.ack()
+            with correlation_scope(report.correlation_id):
+                log.exception("report.not_storable", notification_id=str(report.notification_id))
+            return False
+        return True
 
     async def _flush(self, reports: list[DeliveryReported]) -> list[None]:
         closed = await take_over(self._database, reports, now=self._clock.now())

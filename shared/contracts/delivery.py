@@ -129,6 +129,15 @@ class DeliveryReported(
     correlation_id: str
 
 
+class DeliveriesReported(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="deliveries.reported.v1"
+):
+    """Reports that came up within a few milliseconds, of any targets and in any order: one message is
+    carried, confirmed and acknowledged for all of them."""
+
+    reports: tuple[DeliveryReported, ...]
+
+
 class DeliveryParked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="delivery.parked.v1"):
     """A failed target, with everything an operator needs to understand and repeat it; for
     failed.queue."""

@@ -13,7 +13,7 @@ from shared.delivery.calling import Caller
 from shared.delivery.dry_run import DryRun
 from shared.delivery.gauges import Gauges
 from shared.delivery.intake import Intake
-from shared.delivery.ledger import Ledger
+from shared.delivery.ledger import GATHER_S, Ledger
 from shared.delivery.preparation import Preparation
 from shared.delivery.provider import ChannelAdapter, Provider
 from shared.delivery.rendering import Renderer
@@ -55,7 +55,7 @@ class ChannelParts(Generic[ContentT]):
         self._broker = broker
         self._users = users
         self._templates = templates
-        self._recipients = RecipientLookup(users)
+        self._recipients = RecipientLookup(users, max_wait_s=GATHER_S)
         self._background = BackgroundTasks()
         self._sweeping = BackgroundTasks()
         self.ledger = Ledger(database)

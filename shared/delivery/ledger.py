@@ -22,6 +22,8 @@ from shared.delivery.ledger_rows import (
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 """Of the ledger, for `python -m X_service migrate`."""
+GATHER_S = 0.01
+"""Nobody waits for an answer here, so a group may take its time to grow: each costs a commit."""
 
 
 class Ledger:
@@ -33,10 +35,10 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._claims = GroupCommit(self._claim_group)
-        self._settlements = GroupCommit(self._settle_group)
-        self._conclusions = GroupCommit(self._conclude_group)
-        self._reads = GroupCommit(self._read_group)
+        self._claims = GroupCommit(self._claim_group, max_wait_s=GATHER_S)
+        self._settlements = GroupCommit(self._settle_group, max_wait_s=GATHER_S)
+        self._conclusions = GroupCommit(self._conclude_group, max_wait_s=GATHER_S)
+        self._reads = GroupCommit(self._read_group, max_wait_s=GATHER_S)
 
     async def start(self) -> None:
         """Begin to take groups."""

@@ -1,5 +1,7 @@
 """Tells the gateway what happened, through the broker."""
 
+from collections.abc import Sequence
+
 import msgspec
 import structlog
 
@@ -8,6 +10,7 @@ from shared.broker.topology import FAILED_QUEUE, REPORTS_QUEUE
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import (
     TERMINAL_STATES,
+    DeliveriesReported,
     DeliveryParked,
     DeliveryReported,
     DeliveryRequested,
@@ -20,6 +23,10 @@ from shared.delivery.metrics import ENDED
 
 log = structlog.get_logger()
 
+GATHER_S = 0.01
+MOST_IN_ONE = 100
+"""Reports in a message: with a long history each still far from the broker's limit."""
+
 
 class Reporter:
     """Publishes reports in groups. A report that the broker does not take is left to the ledger, which
@@ -28,7 +35,9 @@ class Reporter:
     def __init__(self, broker: Broker, *, channel: Channel) -> None:
         self._channel = channel
         self._broker = broker
-        self._group: GroupCommit[Message, Receipt] = GroupCommit(self._publish)
+        self._group: GroupCommit[DeliveryReported, Receipt] = GroupCommit(
+            self._publish, max_wait_s=GATHER_S, max_batch=MOST_IN_ONE
+        )
 
     async def start(self) -> None:
         """Begin to take reports."""
@@ -43,37 +52,61 @@ class Reporter:
         report = row.report(self._channel)
         if row.state in TERMINAL_STATES:
             ENDED.labels(self._channel.value, row.state.value).inc()
-        await self._send(_envelope(report, request=row.request, stack=stack))
+        parked = _parked(report, request=row.request, stack=stack)
+        if parked is None:
+            await self.announce(report)
+        else:
+            (receipt,) = await self._broker.publish([parked])
+            _log_failure(receipt)
 
     async def announce(self, report: DeliveryReported) -> None:
-        """Report what is not in the ledger in these words: that a slow call has begun."""
-        await self._send(_envelope(report, request=None, stack=None))
+        """Report in these words, which need not be the ledger's: that a slow call has begun, say."""
+        try:
+            receipt = await self._group.submit(report)
+        except Overloaded:
+            return
+        _log_failure(receipt)
 
     async def repeat(self, rows: list[LedgerRow]) -> None:
         """Report rows again that have had no receipt."""
-        messages = [_envelope(row.report(self._channel), request=row.request, stack=None) for row in rows]
+        messages: list[Message] = []
+        reports: list[DeliveryReported] = []
+        for row in rows:
+            report = row.report(self._channel)
+            parked = _parked(report, request=row.request, stack=None)
+            if parked is None:
+                reports.append(report)
+            else:
+                messages.append(parked)
+        for first in range(0, len(reports), MOST_IN_ONE):
+            messages.append(_together(reports[first : first + MOST_IN_ONE]))
         await self._broker.publish(messages)
 
-    async def _send(self, message: Message) -> None:
-        try:
-            receipt = await self._group.submit(message)
-        except Overloaded:
-            return
-        if receipt.error is not None:
-            log.warning("report.not_published", reason=type(receipt.error).__name__)
-
-    async def _publish(self, messages: list[Message]) -> list[Receipt]:
-        return await self._broker.publish(messages)
+    async def _publish(self, reports: list[DeliveryReported]) -> list[Receipt]:
+        (receipt,) = await self._broker.publish([_together(reports)])
+        return [receipt] * len(reports)
 
 
-def _envelope(report: DeliveryReported, *, request: bytes | None, stack: str | None) -> Message:
+def _together(reports: Sequence[DeliveryReported]) -> Message:
+    return Message(
+        route=REPORTS_QUEUE, body=msgspec.json.encode(DeliveriesReported(reports=tuple(reports))), headers={}
+    )
+
+
+def _parked(report: DeliveryReported, *, request: bytes | None, stack: str | None) -> Message | None:
+    """The message for failed.queue; None for what does not belong there."""
+    if report.state is not DeliveryState.FAILED or request is None:
+        return None
+    parked = DeliveryParked(
+        report=report, request=msgspec.json.decode(request, type=DeliveryRequested), stack=stack
+    )
     headers = {
         "correlation_id": report.correlation_id,
         "notification_id": str(report.notification_id),
     }
-    if report.state is DeliveryState.FAILED and request is not None:
-        parked = DeliveryParked(
-            report=report, request=msgspec.json.decode(request, type=DeliveryRequested), stack=stack
-        )
-        return Message(route=FAILED_QUEUE, body=msgspec.json.encode(parked), headers=headers)
-    return Message(route=REPORTS_QUEUE, body=msgspec.json.encode(report), headers=headers)
+    return Message(route=FAILED_QUEUE, body=msgspec.json.encode(parked), headers=headers)
+
+
+def _log_failure(receipt: Receipt) -> None:
+    if receipt.error is not None:
+        log.warning("report.not_published", reason=type(receipt.error).__name__)

@@ -8,6 +8,7 @@ start on it. Raises pydantic.ValidationError, whose text never repeats a value t
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.process import server_urls
@@ -23,6 +24,13 @@ def deployment_setting(default: object, *, description: str, secret: bool = Fals
         description=description,
         repr=not secret,
         json_schema_extra={_PRODUCTION_REQUIRED: True},
+    )
+
+
+def needed_in_production(field: FieldInfo) -> bool:
+    """Whether its default serves development only."""
+    return isinstance(field.json_schema_extra, dict) and bool(
+        field.json_schema_extra.get(_PRODUCTION_REQUIRED)
     )
 
 
@@ -50,9 +58,7 @@ class SettingsBlock(BaseSettings):
         forgotten = [
             name
             for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict)
-            and field.json_schema_extra.get(_PRODUCTION_REQUIRED)
-            and getattr(self, name) == field.default
+            if needed_in_production(field) and getattr(self, name) == field.default
         ]
         if forgotten:
             names = ", ".join(f"CARILLON_{name.upper()}" for name in forgotten)

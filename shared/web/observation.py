@@ -67,10 +67,15 @@ def _observe(scope: Scope, *, status: int, duration_s: float) -> None:
     route = route_template(scope)
     _requests.labels(method, route, str(status)).inc()
     _durations.labels(method, route).observe(duration_s)
-    record = log.debug if route in QUIET_PATHS else log.info
+    record = log.debug if route in QUIET_PATHS or (status < 400 and _is_internal(route)) else log.info
     record(
         "request.answered", method=method, route=route, status=status, duration_ms=round(duration_s * 1e3, 2)
     )
+
+
+def _is_internal(route: str) -> bool:
+    """Between services: hundreds a second, each told of by whoever asked where it matters."""
+    return route.startswith("/internal/")
 
 
 def route_template(scope: Scope) -> str:

@@ -13,6 +13,7 @@ import pytest
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import (
     Attempt,
+    DeliveriesReported,
     DeliveryKey,
     DeliveryParked,
     DeliveryReported,
@@ -146,6 +147,10 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         b'"expires_at":"2026-01-02T03:04:05.678000Z","test":true}',
     ),
     (REPORTED, _REPORTED),
+    (
+        DeliveriesReported(reports=(REPORTED, REPORTED)),
+        b'{"type":"deliveries.reported.v1","reports":[' + _REPORTED + b"," + _REPORTED + b"]}",
+    ),
     (
         DeliveryParked(report=REPORTED, request=BY_TEMPLATE, stack="Traceback"),
         b'{"type":"delivery.parked.v1","report":'

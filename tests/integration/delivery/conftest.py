@@ -11,7 +11,13 @@ from shared.broker.factory import connect_broker
 from shared.broker.interface import Broker
 from shared.broker.topology import FAILED_QUEUE, REPORTS_QUEUE
 from shared.contracts.channels import Channel, Lane
-from shared.contracts.delivery import DeliveryKey, DeliveryParked, DeliveryReported, DeliveryRequested
+from shared.contracts.delivery import (
+    DeliveriesReported,
+    DeliveryKey,
+    DeliveryParked,
+    DeliveryReported,
+    DeliveryRequested,
+)
 from shared.database.engine import Database
 from shared.delivery.calling import Caller
 from shared.delivery.dry_run import DryRun
@@ -66,6 +72,7 @@ class ChannelUnderTest:
             reporter=self.reporter,
             shares=dict.fromkeys(Lane, 8),
         )
+        self._reported: list[DeliveryReported] = []
         self.sweep = Sweep(
             channel=Channel.PUSH,
             ledger=self.ledger,
@@ -107,9 +114,11 @@ class ChannelUnderTest:
 
     async def reports(self, count: int) -> list[DeliveryReported]:
         """The next `count` reports that went to the gateway, in order."""
-        return [
-            msgspec.json.decode(body, type=DeliveryReported) for body in await self.take(REPORTS_QUEUE, count)
-        ]
+        while len(self._reported) < count:
+            (body,) = await self.take(REPORTS_QUEUE, 1)
+            self._reported += msgspec.json.decode(body, type=DeliveriesReported).reports
+        reports, self._reported = self._reported[:count], self._reported[count:]
+        return reports
 
     async def parked(self, count: int) -> list[DeliveryParked]:
         """The next `count` messages in failed.queue."""

@@ -22,7 +22,7 @@ from shared.clients.ledgers import LedgerClient
 from shared.clients.templates import TemplateClient
 from shared.clients.users import UserClient
 from shared.contracts.channels import Channel, Lane
-from shared.contracts.delivery import DeliveryRequested
+from shared.contracts.delivery import DeliveriesReported, DeliveryReported, DeliveryRequested
 from shared.database.engine import Database
 from shared.process.service_tokens import ServiceTokens
 from tests.builders import a_recipient, a_template_version
@@ -69,8 +69,12 @@ class Gateway:
 
     async def report(self, *bodies: msgspec.Struct) -> None:
         """Say what a channel service would."""
+        messages = [
+            DeliveriesReported(reports=(body,)) if isinstance(body, DeliveryReported) else body
+            for body in bodies
+        ]
         await self.broker.publish(
-            [Message(route=REPORTS_QUEUE, body=msgspec.json.encode(body)) for body in bodies]
+            [Message(route=REPORTS_QUEUE, body=msgspec.json.encode(message)) for message in messages]
         )
 
     async def park(self, body: bytes) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import (
+    DeliveriesReported,
     DeliveryParked,
     DeliveryReported,
     DeliveryRequested,
@@ -241,13 +242,16 @@ async def test_what_cannot_be_read_is_kept_with_its_bytes(gateway: Gateway) -> N
 async def test_a_report_that_postgresql_refuses_sinks_no_other(gateway: Gateway) -> None:
     identifier, other = await accepted(gateway), await accepted(gateway)
     bad = a_delivery_report(notification_id=other, target="nul \x00")
-    await gateway.report(bad, a_delivery_report(notification_id=identifier))
+    good = a_delivery_report(notification_id=identifier)
+    await gateway.report(DeliveriesReported(reports=(bad, good)))
     await reaches(gateway, identifier, "sent")
 
     async def is_kept() -> bool:
         return await gateway.count("failed") == 1
 
     await eventually(is_kept)
+    [row] = await gateway.sql("SELECT raw FROM failed")
+    assert msgspec.json.decode(row["raw"], type=DeliveriesReported).reports == (bad,)
 
 
 async def test_reports_of_what_is_gone_are_received(gateway: Gateway) -> None:
