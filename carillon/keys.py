@@ -17,7 +17,7 @@ _WORD_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 def secret_files(home: Home, *, push_standin_url: str) -> SecretFiles:
     """What the services are given. The push stand-in's account names its address, which may have changed."""
-    home.secret("token_signing_key.pem", _signing_key)
+    home.secret("token_signing_key.pem", make_signing_key)
     account = service_account_json(
         private_key=home.secret("fcm_private_key.pem", make_private_key), base_url=push_standin_url
     )
@@ -59,7 +59,8 @@ def make_password() -> str:
     return "-".join("".join(secrets.choice(_WORD_LETTERS) for _ in range(6)) for _ in range(_PASSWORD_WORDS))
 
 
-def _signing_key() -> str:
+def make_signing_key() -> str:
+    """A new Ed25519 key in PEM, for access tokens."""
     return (
         Ed25519PrivateKey.generate()
         .private_bytes(

@@ -4,19 +4,24 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
+from carillon.bench.command import bench
 from carillon.console import MergedLog
+from carillon.demo.demonstration import demonstrate
+from carillon.demo.venue import EMBEDDED, RABBITMQ
+from carillon.deployment import prepare_deployment
 from carillon.home import CHECKOUT, Home
 from carillon.keys import make_password, secret_files
-from carillon.migrations import migrate_all
+from carillon.migrations import migrate_all, migrate_server
 from carillon.onboarding import Onboarding
 from carillon.plan import Servers, plan_processes
 from carillon.servers import EmbeddedServers
-from carillon.settings import PUSH_STANDIN, UpSettings, choose_ports
+from carillon.settings import PUSH_STANDIN, NamedInstallation, UpSettings, choose_ports
 from carillon.setup_error import SetupError
 from carillon.status import current_run, show_status
 from carillon.up import up as run_up
@@ -30,6 +35,7 @@ app = typer.Typer(
 )
 admin = typer.Typer(no_args_is_help=True, help="Administrators.")
 app.add_typer(admin, name="admin")
+app.command()(bench)
 
 _SETUP_ERROR_CODE = 2
 
@@ -51,6 +57,27 @@ def up(
 
 
 @app.command()
+def demo(
+    count: Annotated[int, typer.Option(min=1, max=20_000, help="How many notifications to send.")] = 200,
+    broker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="amqp://…, `rabbitmq` for a node of the demo's own, `embedded` for PostgreSQL. Default: "
+            "that of the installation that runs, else as with `up`.",
+        ),
+    ] = None,
+) -> None:
+    """Send mails and push messages to made-up people, and check that each arrives once and as it should.
+
+    Uses the installation that runs, else starts one and stops it again. Ends with 0 only where everything
+    arrived.
+    """
+    settings = None if broker in (EMBEDDED, RABBITMQ) else broker
+    _run(lambda: demonstrate(count=count, broker=broker, settings=_settings(settings), home=Home()))
+
+
+@app.command()
 def status() -> None:
     """Show how each service is. Ends with 0 where all are ready, 1 where one is not, 2 where nothing runs."""
     _run(lambda: show_status(Home()))
@@ -62,6 +89,7 @@ def migrate() -> None:
 
     async def run() -> int:
         await _migrate(_settings(None), Home())
+        print("All databases are up to date.")
         return 0
 
     _run(run)
@@ -74,13 +102,18 @@ def create_admin(
         str | None, typer.Option(help="Default: CARILLON_ADMIN_PASSWORD, or a new one, which is printed.")
     ] = None,
 ) -> None:
-    """Create an administrator in the running installation."""
+    """Create an administrator in the running installation: that of `carillon up`, or the one that
+    CARILLON_USER_SERVICE_URL and CARILLON_SERVICE_SECRET name."""
 
     async def run() -> int:
         home = Home()
         chosen = password or os.environ.get("CARILLON_ADMIN_PASSWORD") or make_password()
-        record = current_run(home)
-        onboarding = Onboarding(url=record.addresses["user"], service_secret=home.secret("service_secret"))
+        named = NamedInstallation()
+        if named.user_service_url is not None and named.service_secret is not None:
+            url, secret = named.user_service_url, named.service_secret.get_secret_value()
+        else:
+            url, secret = current_run(home).addresses["user"], home.secret("service_secret")
+        onboarding = Onboarding(url=url, service_secret=secret)
         await onboarding.create_admin(email=email, password=chosen)
         print(f"CARILLON_ADMIN={email}:{chosen}")
         return 0
@@ -88,12 +121,27 @@ def create_admin(
     _run(run)
 
 
+@app.command("env")
+def prepare(folder: Path = Path()) -> None:
+    """Make what `docker compose` needs: .env and secrets/, in this folder. What is there stays as it is."""
+
+    async def run() -> int:
+        made = prepare_deployment(folder)
+        print(f"Made {', '.join(made)}." if made else "Everything is there already; nothing was changed.")
+        return 0
+
+    _run(run)
+
+
 async def _migrate(settings: UpSettings, home: Home) -> None:
+    if settings.database_url is not None:
+        await migrate_server(settings.database_url, folder=CHECKOUT)
+        return
     home.open()
     ports = choose_ports(settings)
     secrets = secret_files(home, push_standin_url=f"http://127.0.0.1:{ports[PUSH_STANDIN]}")
     embedded: EmbeddedServers | None = None
-    if settings.database_url is None and home.running_pid() is not None:
+    if home.running_pid() is not None:
         url = current_run(home).database_url
         servers = Servers(database_url=url, broker_url=url, redis_url="redis://127.0.0.1")
     else:
@@ -105,7 +153,6 @@ async def _migrate(settings: UpSettings, home: Home) -> None:
             servers=servers, secrets=secrets, ports=ports, host=settings.host, inherited=os.environ
         )
         await migrate_all(plans, folder=CHECKOUT)
-        print("All databases are up to date.")
     finally:
         if embedded is not None:
             embedded.stop()

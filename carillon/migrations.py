@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from carillon.embedded.child import die_with_parent
-from carillon.plan import ProcessPlan
+from carillon.plan import ProcessPlan, with_database
+from carillon.services import SERVICES
 from carillon.setup_error import SetupError
 
 _TIMEOUT_S = 300
@@ -39,6 +40,23 @@ async def migrate_all(plans: Sequence[ProcessPlan], *, folder: Path) -> None:
         for plan in plans
         if plan.revisions is not None
     ]
+    await _migrate(migrations, folder=folder)
+
+
+async def migrate_server(database_url: str, *, folder: Path) -> None:
+    """The databases of all services on the server that `database_url` names. Raises SetupError."""
+    migrations = [
+        Migration(
+            service=service.name,
+            database_url=with_database(database_url, service.database),
+            revisions=str(folder / service.revisions),
+        )
+        for service in SERVICES
+    ]
+    await _migrate(migrations, folder=folder)
+
+
+async def _migrate(migrations: Sequence[Migration], *, folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -8,7 +8,8 @@ from carillon.orphans import RunningProcess
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The run of the supervisor `pid`: its services by name and address, its processes, its database.
+    """The run of the supervisor `pid`: its services by name and address, its processes, its servers, and
+    the channels whose messages are `caught` by a development tool instead of going out.
 
     Lies in the state folder, which nobody else can look into: the URLs hold passwords.
     """
@@ -18,6 +19,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     services: list[str]
     database_url: str
     processes: list[RunningProcess]
+    broker_url: str = ""
+    caught: list[str] = []
 
 
 def write_record(path: Path, record: RunRecord) -> None:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carillon.services import SERVICES
@@ -43,6 +43,20 @@ class UpSettings(BaseSettings):
     )
     redis_url: Annotated[str, AfterValidator(server_urls.redis_url)] | None = Field(
         default=None, repr=False, description="A Redis server of yours. Default: an embedded one."
+    )
+
+
+class NamedInstallation(BaseSettings):
+    """An installation that `carillon up` has not started, under `docker compose` for one. Read from the
+    environment, prefixed `CARILLON_`."""
+
+    model_config = SettingsConfigDict(env_prefix="CARILLON_", env_ignore_empty=True, frozen=True)
+
+    user_service_url: str | None = Field(
+        default=None, description="Where its user service answers, without a trailing slash. Default none."
+    )
+    service_secret: SecretStr | None = Field(
+        default=None, repr=False, description="The key of its service tokens. Default none."
     )
 
 

@@ -22,7 +22,8 @@ HOPELESS_DEATHS = 6
 CALM_S = 10.0
 GRACE_S = 30.0
 _LONGEST_LINE_BYTES = 1024 * 1024
-_LOOK_EVERY_S = 0.05
+_LOOK_EVERY_S = 0.5
+_LOOK_AGAIN_S = 0.05
 _LAST_WORDS_S = 1.0
 
 
@@ -97,8 +98,12 @@ class SupervisedProcess:
         copying = asyncio.create_task(self._copy_output(process))
         # asyncio's own wait ends, in some versions, only once nobody holds the pipe; a child that the
         # process leaves behind would hold it for ever.
-        while process.poll() is None:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_EVERY_S)
+        # The end of its output tells at once, as a rule.
+        while process.poll() is None:
+            if copying.done():
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                await asyncio.wait({copying}, timeout=_LOOK_EVERY_S)
         self._process, self.pid = None, None
         self._kill_group(process.pid)
         await asyncio.wait({copying}, timeout=_LAST_WORDS_S)

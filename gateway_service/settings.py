@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 import limits
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator
 
 from shared.contracts.channels import Channel
 from shared.process.settings import (
@@ -29,6 +29,11 @@ Rate = Annotated[str, AfterValidator(_rate)]
 class AccessSettings(RedisSettings, ServiceAuthSettings, PeerSettings):
     """What access control needs."""
 
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="The reverse proxies before the gateway, addresses or networks as a JSON list; theirs is "
+        "the only X-Forwarded-For that is believed, and rate limits go by it. Default none.",
+    )
     register_rate: Rate = Field(
         default="20/minute", description="Registrations per client address; default 20/minute."
     )

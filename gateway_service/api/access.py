@@ -35,6 +35,7 @@ class AccessControl:
     def __init__(self, settings: AccessSettings, users: UserClient) -> None:
         self.users: Peer = users.peer
         self.limits = RateLimits(settings)
+        self.trusted_proxies = settings.trusted_proxies
         self.access_tokens = AccessTokenVerifier(users.key_set)
         self._api_keys = ApiKeyVerifier(
             users.api_key, fresh_s=settings.api_key_fresh_s, stale_s=settings.api_key_stale_s

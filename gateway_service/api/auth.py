@@ -6,8 +6,8 @@ from fastapi import APIRouter, Form, Request, Response, status
 from pydantic import Field
 
 from gateway_service.api.access import CurrentAccess
+from gateway_service.api.client_address import client_address
 from gateway_service.api.forwarding import HASHING_TIMEOUT_S, INVALID_CREDENTIALS, forward
-from gateway_service.api.rate_limits import client_address
 from shared.clients.peer import PeerUnavailable
 from shared.contracts.http.auth import (
     Credentials,
@@ -55,7 +55,9 @@ class TokenForm(StrictModel):
 async def register(registration: Registration, request: Request, access: CurrentAccess) -> Response:
     """With the role `user`. Limited per client address. A recipient that has the same email stays somebody
     else until the address is verified."""
-    allowance = await access.limits.spend(access.limits.register, client_address(request))
+    allowance = await access.limits.spend(
+        access.limits.register, client_address(request, access.trusted_proxies)
+    )
     allowance.require()
     answer = await forward(
         access.users,
@@ -78,7 +80,7 @@ async def register(registration: Registration, request: Request, access: Current
 async def log_in(form: Annotated[TokenForm, Form()], request: Request, access: CurrentAccess) -> Response:
     """An access token for 24 hours, and a refresh token for the next. Limited per client address, and for
     failures per address and account."""
-    client = client_address(request)
+    client = client_address(request, access.trusted_proxies)
     whose = (client, form.username.lower())
     allowance = await access.limits.spend(access.limits.token, client)
     allowance.require()

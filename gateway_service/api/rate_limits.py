@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import cast
 
 import structlog
-from fastapi import Request
 from limits import RateLimitItem, parse
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
@@ -128,8 +127,3 @@ class RateLimits:
         self._redis_is_away = False
         reset_s = max(1, math.ceil(window.reset_time - time.time()))
         return Allowance(rate=rate, allowed=allowed, remaining=window.remaining, reset_s=reset_s)
-
-
-def client_address(request: Request) -> str:
-    """Whom an anonymous request is counted against."""
-    return request.client.host if request.client else "unknown"

@@ -1,21 +1,26 @@
-"""A channel is one folder, one content type and one process; nothing else knows which channels there are."""
+"""A channel is one folder, one content type, one process and one compose block; nothing else knows which
+channels there are."""
 
 import ast
 
 from carillon.services import SERVICES, ServiceKind
 from shared.broker import topology
 from shared.contracts.channels import CONTENT_FORMATS, Channel
+from tests.architecture.compose import parsed
 from tests.architecture.source import PACKAGES, ROOT, SERVICE_FOLDERS, Module, modules
 
 CHANNEL_FOLDERS = {folder for folder in SERVICE_FOLDERS if (ROOT / folder / "channel.py").exists()}
 CHANNEL_NAMES = {channel.value for channel in Channel}
 
 
-def test_folder_member_content_and_process_agree() -> None:
+def test_folder_member_content_process_and_compose_block_agree() -> None:
     assert {folder.removesuffix("_service") for folder in CHANNEL_FOLDERS} == CHANNEL_NAMES
     assert set(CONTENT_FORMATS) == set(Channel)
     processes = {service.module: service.channel for service in SERVICES if service.channel is not None}
     assert processes == {f"{name}_service": name for name in CHANNEL_NAMES}
+    # What such a block has to hold is in test_compose.py.
+    blocks = {name for name in parsed("docker-compose.yml")["services"] if name.endswith("_service")}
+    assert blocks == {service.module for service in SERVICES}
 
 
 def test_every_service_folder_is_one_process() -> None:

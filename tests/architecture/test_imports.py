@@ -60,7 +60,9 @@ def normalised(requirement: str) -> str:
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
-    declared = {normalised(requirement) for requirement in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    requirements = [PROJECT["project"]["dependencies"], *extras]
+    declared = {normalised(requirement) for each in requirements for requirement in each}
     distributions = packages_distributions()
     used = {
         normalised(distributions[name][0])

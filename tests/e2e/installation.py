@@ -148,7 +148,7 @@ def eventually(ask: Callable[[], AnswerT], holds: Callable[[AnswerT], bool], *, 
 @contextlib.contextmanager
 def running_installation(folder: Path, **environment: str) -> Iterator[Installation]:
     """`carillon up` with its state in `folder`; ended with SIGTERM, and checked that it ends."""
-    offset = _free_offset()
+    offset = free_offset()
     output = folder / "output"
     with output.open("ab") as log:
         process = _start(folder / "home", offset, log, environment)
@@ -208,7 +208,8 @@ def _credentials(process: subprocess.Popen[bytes], output: Path) -> tuple[tuple[
     return (admin[1], admin[2]), key[1]
 
 
-def _free_offset() -> int:
+def free_offset() -> int:
+    """One at which every port is free."""
     while True:
         offset = random.randrange(10_000, 40_000, 10)
         if all(tcp.is_free(port + offset, "127.0.0.1") for port in _USUAL_PORTS):

@@ -20,8 +20,9 @@ log.info("attempt.settled", token="hunter2", access_token="hunter2", to="ann@exa
          nested={{"email": "ann@example.com", "deeper": {{"variables": {{"a": "hunter2"}}, "kept": 1}}}})
 logging.getLogger("library").warning("from %s", "a library", extra={{"password": "hunter2"}})
 logging.getLogger("httpx").info("GET https://example.com/?token=hunter2")
+said = "refused <ann@example.com> by postgresql://me:hunter2@db/x\\nDETAIL:  Key (x)=(hunter2)"
 try:
-    raise ValueError("refused <ann@example.com> by postgresql://me:hunter2@db/x\\nDETAIL:  Key (x)=(hunter2)")
+    raise ValueError(said)
 except ValueError:
     log.exception("it.failed")
     logging.getLogger("library").exception("it failed there")

@@ -1,0 +1,1 @@
+"""A notification pipeline of the usual kind, for comparison. Frozen: see ../README.md."""

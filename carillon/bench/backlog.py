@@ -1,0 +1,128 @@
+"""A backlog: how it drains, what urgent messages meet meanwhile, and whether memory stays flat."""
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from carillon.bench.accept import BATCH
+from carillon.bench.accounting import Account, account
+from carillon.bench.figures import Latency, latency, per_second
+from carillon.bench.generator import Load
+from carillon.bench.stand import Collection, Stand
+
+_URGENT_PER_S = 5.0
+_URGENT_AT_MOST = 5_000
+_SAMPLE_EVERY_S = 2.0
+_LOAD_WITHIN_S = 1800.0
+_SHARES = 10
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """PSS of all our processes together during the drain, in 10**6 bytes: median of the first and of the
+    last tenth of the samples, and the most."""
+
+    first_mb: float
+    last_mb: float
+    most_mb: float
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """Rates in the first and last tenth of what was left once all was accepted. `urgent` counts from when
+    a message was due to the mail at the sink, `elsewhere` is the number of cores that others kept busy."""
+
+    broker: str
+    count: int
+    account: Account
+    accepted_per_s: float
+    waiting: int
+    drain_per_s: float
+    first_per_s: float
+    last_per_s: float
+    urgent: Latency | None
+    memory: Memory
+    elsewhere: float
+
+
+def measure_backlog(stand: Stand, *, count: int) -> Backlog:
+    """Accept `count` in batches, much faster than they can be sent, and watch them go; from the end of
+    accepting on five urgent messages a second come in."""
+    collection = stand.collection()
+    with stand.generating(Load(count=count, connections=4, batch=BATCH)) as generator:
+        while generator.running:
+            collection.look()
+        result = generator.wait(timeout_s=_LOAD_WITHIN_S)
+    bulk = set(result.accepted_ids())
+    samples: list[float] = []
+    urgent_load = Load(count=_URGENT_AT_MOST, connections=4, rate=_URGENT_PER_S, priority=9)
+    with stand.generating(urgent_load) as generator:
+        stand.meter.reset()
+        _drain(stand, collection, bulk, samples)
+        elsewhere = stand.meter.read().elsewhere
+        urgent = generator.end(timeout_s=_LOAD_WITHIN_S)
+    promised = bulk | set(urgent.accepted_ids())
+    collection.finish(promised)
+    due = {each: answer.due_ns for answer in urgent.answers for each in answer.ids}
+    drained = sorted(
+        each.at_ns
+        for each in collection.arrivals
+        if each.notification_id in bulk and each.at_ns > result.ended_ns
+    )
+    first_per_s, last_per_s = tenths(drained)
+    return Backlog(
+        broker=stand.broker,
+        count=count,
+        account=account(
+            asked=count + len(urgent.answers),
+            accepted=promised,
+            unanswered=BATCH * sum(answer.status == 0 for answer in result.answers)
+            + sum(answer.status == 0 for answer in urgent.answers),
+            arrived=[each.notification_id for each in collection.arrivals],
+        ),
+        accepted_per_s=per_second(len(bulk), start_ns=result.started_ns, end_ns=result.ended_ns),
+        waiting=len(drained),
+        drain_per_s=_rate(drained),
+        first_per_s=first_per_s,
+        last_per_s=last_per_s,
+        urgent=latency(
+            [
+                each.at_ns - due[each.notification_id]
+                for each in collection.arrivals
+                if each.notification_id in due
+            ]
+        ),
+        memory=summed_up(samples),
+        elsewhere=elsewhere,
+    )
+
+
+def tenths(times_ns: Sequence[int]) -> tuple[float, float]:
+    """Arrivals a second in the first and in the last tenth of `times_ns`, which ascend."""
+    size = max(2, len(times_ns) // _SHARES)
+    return _rate(times_ns[:size]), _rate(times_ns[-size:])
+
+
+def summed_up(samples: Sequence[float]) -> Memory:
+    """Of at least one sample; raises ValueError without."""
+    if not samples:
+        raise ValueError("no samples")
+    size = max(1, len(samples) // _SHARES)
+    first, last = sorted(samples[:size]), sorted(samples[-size:])
+    return Memory(first_mb=first[size // 2], last_mb=last[size // 2], most_mb=max(samples))
+
+
+def _rate(times_ns: Sequence[int]) -> float:
+    if len(times_ns) < 2:
+        return 0.0
+    return per_second(len(times_ns) - 1, start_ns=times_ns[0], end_ns=times_ns[-1])
+
+
+def _drain(stand: Stand, collection: Collection, bulk: set[str], samples: list[float]) -> None:
+    sampled_at = -_SAMPLE_EVERY_S
+    while True:
+        if time.monotonic() - sampled_at >= _SAMPLE_EVERY_S:
+            sampled_at = time.monotonic()
+            samples.append(stand.meter.memory_mb(stand.system.own))
+        if bulk <= collection.seen or collection.is_stuck:
+            return
+        collection.look()

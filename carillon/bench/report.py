@@ -1,0 +1,53 @@
+"""Everything that was measured."""
+
+import msgspec
+
+from carillon.bench.accept import Accepting
+from carillon.bench.backlog import Backlog
+from carillon.bench.end_to_end import EndToEnd
+from carillon.bench.idle import Idle
+from carillon.bench.machine import Machine
+from carillon.bench.profiler import Profile
+from carillon.bench.targets import Comparison, Target, compared, targets
+
+_MOST_ELSEWHERE_CORES = 0.4
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What the JSON file holds. Every list is empty where its part was not asked for."""
+
+    machine: Machine
+    end_to_end: list[EndToEnd] = []
+    paced: list[EndToEnd] = []
+    accept: list[Accepting] = []
+    backlog: list[Backlog] = []
+    idle: list[Idle] = []
+    profiles: list[Profile] = []
+    comparison: Comparison | None = None
+    targets: list[Target] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was accepted arrived, and once."""
+        accounts = [run.account for run in self.end_to_end + self.paced]
+        accounts += [run.account for run in self.backlog]
+        return all(each.is_whole for each in accounts) and all(run.is_whole for run in self.accept)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other work on the machine took part in a run, and so in a rate or in the comparison: more
+        than the load generator and the kernel need."""
+        elsewhere = [run.elsewhere for run in self.end_to_end + self.paced]
+        elsewhere += [run.elsewhere for run in self.backlog]
+        return max(elsewhere, default=0) > _MOST_ELSEWHERE_CORES
+
+
+def completed(report: Report) -> Report:
+    """With the comparison and the targets worked out."""
+    return msgspec.structs.replace(
+        report,
+        comparison=compared(report.end_to_end),
+        targets=targets(
+            end_to_end=report.end_to_end, paced=report.paced, backlog=report.backlog, idle=report.idle
+        ),
+    )
