@@ -98,6 +98,11 @@ class Ledger:
         async with self._database.connection() as connection:
             return [_row(record) for record in await connection.fetch(sql.EXPIRED_LEASES, grace, limit)]
 
+    async def anything_left(self, *, expired: timedelta, overdue: timedelta, unreported: timedelta) -> bool:
+        """Whether `expired`, `overdue` or `take_unreported` would find something."""
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(sql.ANYTHING_LEFT, expired, overdue, unreported))
+
     async def overdue(self, *, grace: timedelta, limit: int) -> list[LedgerRow]:
         """Targets whose next attempt fell due more than `grace` ago."""
         async with self._database.connection() as connection:

@@ -139,6 +139,14 @@ WHERE d.state = 'sending' AND d.lease_until < clock_timestamp() - $1::interval
 ORDER BY d.lease_until LIMIT $2
 """
 
+ANYTHING_LEFT = """
+SELECT EXISTS (SELECT FROM deliveries WHERE state = 'sending'
+               AND lease_until < clock_timestamp() - $1::interval)
+    OR EXISTS (SELECT FROM deliveries WHERE state IN ('pending', 'retrying')
+               AND next_attempt_at < clock_timestamp() - $2::interval)
+    OR EXISTS (SELECT FROM deliveries WHERE unreported_since < clock_timestamp() - $3::interval)
+"""
+
 OVERDUE = f"""
 SELECT {COLUMNS} FROM deliveries AS d
 WHERE d.state IN ('pending', 'retrying') AND d.next_attempt_at < clock_timestamp() - $1::interval

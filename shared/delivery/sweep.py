@@ -64,9 +64,12 @@ class Sweep(Generic[ContentT]):
         an outcome in hand is given a moment to settle it before its lease counts as run out."""
         await asyncio.sleep(min(self._interval_s, EXPIRY_GRACE.total_seconds()))
         while True:
-            await self.settle_expired()
-            await self.resume_overdue()
-            await self.repeat_reports()
+            if await self._ledger.anything_left(
+                expired=EXPIRY_GRACE, overdue=OVERDUE_GRACE, unreported=self._report_repeat
+            ):
+                await self.settle_expired()
+                await self.resume_overdue()
+                await self.repeat_reports()
             await asyncio.sleep(self._interval_s)
 
     async def close(self) -> None:
