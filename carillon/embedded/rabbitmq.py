@@ -122,6 +122,8 @@ class EmbeddedRabbitMQ:
             f"management.tcp.port = {self._management_port}\n"
             "disk_free_limit.absolute = 50MB\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
+            # Figures for pages that nobody looks at: every 5 s they are half of what a node at rest costs.
+            "collect_statistics_interval = 60000\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
         )
         if self._account is not None:

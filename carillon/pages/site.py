@@ -1,10 +1,13 @@
 """Serving a page of this folder: its HTML at `/`, its script and the common style beside it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse, PlainTextResponse
+
+from shared.web.quiet_server import QuietServer
 
 _FOLDER = Path(__file__).parent
 _POLICY = (
@@ -44,12 +47,17 @@ def page_routes(page: str) -> APIRouter:
 
 def serve(app: FastAPI, *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,
+    server = QuietServer(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
     )
+    # A Ctrl-C is how it ends, and no reason for a traceback.
+    with suppress(KeyboardInterrupt):
+        server.run()

@@ -6,10 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TypeVar
 
 import structlog
@@ -20,14 +17,13 @@ from pydantic import ValidationError
 from shared.database.errors import DatabaseUnavailable
 from shared.process.logging import configure_logging
 from shared.process.settings import DatabaseSettings, ProcessSettings
+from shared.web.quiet_server import QuietServer
 
 log = structlog.get_logger()
 
 GRACE_S = 20
 """How long requests that are being answered may take once the process was told to stop."""
 _ALLOCATIONS_PER_COLLECTION = 20_000
-_TICKS_PER_S = 10
-"""Of uvicorn: at each tenth it makes a new Date header."""
 _KEEP_ALIVE_S = 65
 """Longer than our clients keep an idle connection, so that none of them meets a closed one."""
 
@@ -71,26 +67,8 @@ def _calm_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 20, 50)
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, in our words; uvicorn's own are logged from warnings upwards. And it looks up
-    once a second and at a signal, not ten times a second, which is most of what an idle process costs."""
-
-    _wake_up: Callable[[], object] | None = None
-
-    async def main_loop(self) -> None:
-        """Until it is told to stop."""
-        loop, told, tick = asyncio.get_running_loop(), asyncio.Event(), 0
-        self._wake_up = partial(loop.call_soon_threadsafe, told.set)
-        while not await self.on_tick(tick):
-            tick += _TICKS_PER_S
-            with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), 1.0)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came."""
-        super().handle_exit(sig, frame)
-        if self._wake_up is not None:
-            self._wake_up()
+class _Server(QuietServer):
+    """Says when it listens, in our words; uvicorn's own are logged from warnings upwards."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""

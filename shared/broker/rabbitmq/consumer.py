@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import structlog
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from shared.broker.inbox import Inbox
 from shared.broker.interface import BrokerUnavailable, Delivery
@@ -90,7 +91,7 @@ class RabbitConsumer:
         while not self._inbox.closed:
             connection = await self._link.wait()
             try:
-                intake, queue, tag = await self._open(connection)
+                intake, underlay, tag = await self._open(connection)
             except Exception as error:
                 # Whatever it is: a consumer that ended here would look like an empty queue, for ever.
                 unexpected = None if isinstance(error, BrokerUnavailable) else error
@@ -105,7 +106,7 @@ class RabbitConsumer:
             try:
                 await asyncio.wait({sending, closing}, return_when=FIRST_COMPLETED)
                 if self._closing.is_set():
-                    await self._hand_back(queue, tag)
+                    await self._hand_back(underlay, tag)
                     intake.retire()
                     await asyncio.wait({sending})
             finally:
@@ -120,15 +121,15 @@ class RabbitConsumer:
                 log.warning("consumer.lost", queue=self._queue)
                 await asyncio.sleep(backoff.next_s())
 
-    async def _hand_back(self, queue: AbstractQueue, tag: str) -> None:
+    async def _hand_back(self, underlay: AbstractChannel, tag: str) -> None:
         # Cancelled first: otherwise the broker would hand the same messages straight back to us.
         with suppress(BrokerUnavailable):
-            await answer(queue.cancel(tag, timeout=CLOSE_TIMEOUT_S), timeout_s=CLOSE_TIMEOUT_S)
+            await answer(underlay.basic_cancel(tag, timeout=CLOSE_TIMEOUT_S), timeout_s=CLOSE_TIMEOUT_S)
             for delivery in self._to_hand_back:
                 await delivery.hand_back()
         self._handed_back.set()
 
-    async def _open(self, connection: AbstractConnection) -> tuple[Intake, AbstractQueue, str]:
+    async def _open(self, connection: AbstractConnection) -> tuple[Intake, AbstractChannel, str]:
         channel = await open_channel(connection)
         intake = Intake(channel)
         try:
@@ -143,17 +144,21 @@ class RabbitConsumer:
             # The broker cancels a consumer when its queue is deleted or moves to another node.
             underlay.on_consumer_cancel_callbacks.add(lambda _: intake.lost.set())
 
-            async def put_aside(message: AbstractIncomingMessage) -> None:
-                await self._put_aside(message, intake)
+            async def put_aside(message: DeliveredMessage) -> None:
+                self._put_aside(message, intake)
 
-            tag = await answer(queue.consume(put_aside, timeout=STEP_TIMEOUT_S), timeout_s=STEP_TIMEOUT_S)
+            # aiormq's messages as they are: aio-pika's take another task and forty attributes for each.
+            consuming = await answer(
+                underlay.basic_consume(queue.name, put_aside, timeout=STEP_TIMEOUT_S),
+                timeout_s=STEP_TIMEOUT_S,
+            )
         except BaseException:
             with suppress(BrokerUnavailable):
                 await answer(channel.close(), timeout_s=CLOSE_TIMEOUT_S)
             raise
-        return intake, queue, tag
+        return intake, underlay, consuming.consumer_tag or ""
 
-    async def _put_aside(self, message: AbstractIncomingMessage, intake: Intake) -> None:
+    def _put_aside(self, message: DeliveredMessage, intake: Intake) -> None:
         if intake.lost.is_set():
             return
         delivery = RabbitDelivery(

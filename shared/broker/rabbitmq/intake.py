@@ -1,11 +1,13 @@
 """One consuming channel, and the deliveries that came over it."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError
+from aiormq.abc import DeliveredMessage
 
 from shared.broker.inbox import Inbox
 from shared.broker.interface import BrokerUnavailable, NotRouted
@@ -82,7 +84,7 @@ class RabbitDelivery:
 
     def __init__(
         self,
-        message: AbstractIncomingMessage,
+        message: DeliveredMessage,
         *,
         queue: str,
         intake: Intake,
@@ -106,7 +108,7 @@ class RabbitDelivery:
         """See `Delivery.headers`; what is no text, or the broker's own (`x-…`), is left out."""
         return {
             name: value
-            for name, value in self._message.headers.items()
+            for name, value in self._headers.items()
             if isinstance(value, str) and not name.startswith("x-")
         }
 
@@ -118,7 +120,7 @@ class RabbitDelivery:
     @property
     def deliveries(self) -> int:
         """See `Delivery.deliveries`: quorum queues count redeliveries in `x-delivery-count`."""
-        counted = self._message.headers.get("x-delivery-count")
+        counted = self._headers.get("x-delivery-count")
         if isinstance(counted, int) and counted > 0:
             return counted + 1
         return 2 if self._message.redelivered else 1
@@ -146,8 +148,13 @@ class RabbitDelivery:
         """Return a message that was never handed out, when the consumer closes and at no other time: to
         requeue counts towards the delivery limit of RabbitMQ 4, and in a loop it runs hot. Raises
         BrokerUnavailable, and the message goes back with the connection."""
-        await answer(self._message.nack(requeue=True), timeout_s=CLOSE_TIMEOUT_S)
+        nack = self._message.channel.basic_nack(self._tag, requeue=True)
+        await answer(nack, timeout_s=CLOSE_TIMEOUT_S)
         self._intake.finish(self._tag, settled=True)
+
+    @property
+    def _headers(self) -> Mapping[str, object]:
+        return self._message.header.properties.headers or {}
 
     @property
     def _tag(self) -> int:
