@@ -2,9 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Generator, Iterator
 
 import pytest
 import structlog
@@ -12,6 +10,8 @@ import structlog
 from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from tests import servers
+from tests.given_servers import major_version
+from tests.scheduling import is_one_of_several, place_of, scheduler_of_groups, turn_of
 
 # structlog's default draws tracebacks with every local variable, which takes seconds and tells too much.
 structlog.configure(
@@ -40,10 +40,29 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With `-n`."""
+    return scheduler_of_groups(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One process alone runs everything in the order of the files."""
+    if is_one_of_several(config):
+        items.sort(key=lambda item: place_of(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Several processes take turns where a test wants the machine for itself."""
+    with turn_of(item):
+        return (yield)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
     """The shared PostgreSQL server: fast, not durable, not to be stopped by a test."""
-    with servers.server_folder() as folder, servers.running_postgres(folder, durable=False) as server:
+    with servers.server_folder() as folder, servers.shared_postgres(folder) as server:
         yield server
 
 
@@ -82,44 +101,32 @@ def private_postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The shared Redis server."""
+    """The Redis of CARILLON_TEST_REDIS_URL, else one of ours."""
+    if given := os.environ.get("CARILLON_TEST_REDIS_URL"):
+        yield given
+        return
     with servers.server_folder() as folder, servers.running_redis(folder) as server:
         yield server.url
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_folder() -> Iterator[Path]:
-    """Where the shared RabbitMQ node lives."""
-    with servers.server_folder() as folder:
-        yield folder
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_server(rabbitmq_folder: Path) -> Iterator[EmbeddedRabbitMQ]:
+def rabbitmq_server() -> Iterator[EmbeddedRabbitMQ]:
     """The shared RabbitMQ node, not to be stopped by a test."""
-    with servers.running_rabbitmq(rabbitmq_folder) as server:
+    with servers.server_folder() as folder, servers.shared_rabbitmq(folder) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def amqp_url(request: pytest.FixtureRequest) -> str:
-    """One virtual host for the whole test run."""
-    if given := os.environ.get("CARILLON_TEST_AMQP_URL"):
-        return given
-    server: EmbeddedRabbitMQ = request.getfixturevalue("rabbitmq_server")
-    return server.create_vhost(f"session-{uuid4().hex}")
+def rabbitmq_4_server(rabbitmq_server: EmbeddedRabbitMQ) -> Iterator[EmbeddedRabbitMQ]:
+    """A shared RabbitMQ 4.x beside an older one, not to be stopped by a test."""
+    if major_version(rabbitmq_server) >= 4:
+        pytest.skip("The usual RabbitMQ is a 4.x already.")
+    with servers.server_folder() as folder, servers.shared_rabbitmq_4(folder) as server:
+        yield server
 
 
 @pytest.fixture
 def fresh_amqp_url(rabbitmq_server: EmbeddedRabbitMQ) -> Iterator[str]:
     """A virtual host of this test's own, removed afterwards."""
-    name = f"test-{uuid4().hex}"
-    yield rabbitmq_server.create_vhost(name)
-    rabbitmq_server.delete_vhost(name)
-
-
-@pytest.fixture
-def private_rabbitmq() -> Iterator[EmbeddedRabbitMQ]:
-    """A RabbitMQ node of this test's own, to `stop`, `kill` and `start` at will. Starts in 5 to 10 s."""
-    with servers.server_folder() as folder, servers.running_rabbitmq(folder) as server:
-        yield server
+    with servers.fresh_vhost(rabbitmq_server) as url:
+        yield url

@@ -17,8 +17,10 @@ from carillon.embedded.rabbitmq import EmbeddedRabbitMQ, find_rabbitmq
 from carillon.embedded.redis import EmbeddedRedis
 from carillon.setup_error import SetupError
 from shared.database.migrations import migrate
+from tests.given_servers import GivenPostgres, GivenRabbitMQ, major_version
 from tests.rabbitmq_container import ContainerRabbitMQ, docker_answers
 from tests.rabbitmq_package import install_rabbitmq, may_install
+from tests.rabbitmq_unpacked import UnpackedRabbitMQ
 
 PASSWORD = "tests"
 
@@ -48,6 +50,18 @@ def running_postgres(folder: Path, *, durable: bool) -> Iterator[EmbeddedPostgre
 
 
 @contextmanager
+def shared_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of CARILLON_TEST_DATABASE_URL, else one of ours, for tests that leave it running."""
+    if given := os.environ.get("CARILLON_TEST_DATABASE_URL"):
+        other = GivenPostgres(given)
+        other.start()
+        yield other
+    else:
+        with running_postgres(folder, durable=False) as server:
+            yield server
+
+
+@contextmanager
 def fresh_database(server: EmbeddedPostgres, *, template: str = "template1") -> Iterator[str]:
     """The URL of a copy of `template`, by default empty; dropped afterwards even where connections are left
     open."""
@@ -56,7 +70,7 @@ def fresh_database(server: EmbeddedPostgres, *, template: str = "template1") -> 
     try:
         yield server.database_url(name)
     finally:
-        if server.pid is not None:
+        if server.pid is not None or isinstance(server, GivenPostgres):
             server.run_sql(f"drop database {name} with (force)")
 
 
@@ -92,14 +106,61 @@ def running_redis(folder: Path) -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def running_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
-    """A RabbitMQ node: from the PATH, from Docker, or (root, Debian) from apt. Where there is none to be had
-    the test is skipped, or fails with CI=true."""
+    """A RabbitMQ node to start and stop at will: from the PATH, from Docker, or from Debian's packages, which
+    are installed by root, else unpacked. Where there is none the test is skipped, or fails with CI=true."""
     server: EmbeddedRabbitMQ = EmbeddedRabbitMQ(folder=folder)
     if find_rabbitmq() is None:
         if docker_answers():
             server = ContainerRabbitMQ(folder=folder)
         elif may_install():
             install_rabbitmq()
+        else:
+            server = UnpackedRabbitMQ(folder=folder)
+    with _started(server):
+        yield server
+
+
+@contextmanager
+def shared_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
+    """The RabbitMQ of CARILLON_TEST_AMQP_URL, else one of ours, for tests that leave it running."""
+    if given := os.environ.get("CARILLON_TEST_AMQP_URL"):
+        with _started(GivenRabbitMQ(given)) as server:
+            yield server
+    else:
+        with running_rabbitmq(folder) as server:
+            yield server
+
+
+@contextmanager
+def shared_rabbitmq_4(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
+    """RabbitMQ 4.x: of CARILLON_TEST_RABBITMQ4_URL, else unpacked from Debian 13's packages. Where there is
+    none to be had the test is skipped, on CI too: not every machine that can build Carillon is a Debian."""
+    given = os.environ.get("CARILLON_TEST_RABBITMQ4_URL")
+    server = GivenRabbitMQ(given) if given else UnpackedRabbitMQ(folder=folder)
+    try:
+        try:
+            server.start()
+        except SetupError as error:
+            if given:
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(f"Nothing was tried on RabbitMQ 4: {error} CARILLON_TEST_RABBITMQ4_URL names one.")
+        if major_version(server) < 4:
+            pytest.fail("CARILLON_TEST_RABBITMQ4_URL leads to an older RabbitMQ.", pytrace=False)
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def fresh_vhost(server: EmbeddedRabbitMQ) -> Iterator[str]:
+    """The AMQP URL of a virtual host of its own, removed afterwards: to a client, a broker of its own."""
+    name = f"test-{uuid4().hex}"
+    yield server.create_vhost(name)
+    server.delete_vhost(name)
+
+
+@contextmanager
+def _started(server: EmbeddedRabbitMQ) -> Iterator[EmbeddedRabbitMQ]:
     try:
         try:
             server.start()
@@ -114,4 +175,4 @@ def not_to_be_had(reason: str) -> None:
     """Skip loudly; on CI nothing is skipped."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
-    pytest.skip(f"{reason} Set CARILLON_TEST_AMQP_URL to use one of yours.")
+    pytest.skip(f"{reason} CARILLON_TEST_AMQP_URL names one for most of the tests.")

@@ -34,12 +34,11 @@ def test_a_gateway_killed_between_commit_and_publish_twenty_times_loses_nothing(
     """The broker is shut while each notification is accepted, so that every kill comes before its publish."""
     user_id, code = on_postgres.recipient(), on_postgres.template()
     accepted = []
+    connections = f"from pg_stat_activity where datname = '{BROKER_DATABASE}'"
     for _ in range(20):
         postgres.run_sql(f"alter database {BROKER_DATABASE} with allow_connections false")
-        postgres.run_sql(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-            f"where datname = '{BROKER_DATABASE}'"
-        )
+        postgres.run_sql(f"select pg_terminate_backend(pid) {connections}")
+        eventually(lambda: postgres.run_sql(f"select count(*) {connections}"), "0".__eq__, within_s=5)
         accepted.append(on_postgres.notify(user_id, code))
         on_postgres.kill("gateway")
         postgres.run_sql(f"alter database {BROKER_DATABASE} with allow_connections true")
@@ -51,6 +50,7 @@ def test_a_gateway_killed_between_commit_and_publish_twenty_times_loses_nothing(
         assert not found["possible_duplicate"]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "port"), [("gateway", 8000), ("user", 8001), ("template", 8004), ("email", 8002), ("push", 8003)]
 )
@@ -69,6 +69,7 @@ def test_a_service_that_is_killed_is_back_within_five_seconds_and_nothing_is_los
         on_postgres.wait_for(notification_id, within_s=60)
 
 
+@pytest.mark.alone
 def test_postgresql_away_is_a_503_at_once_and_recovers_without_a_restart(
     on_postgres: Installation, postgres: EmbeddedPostgres
 ) -> None:

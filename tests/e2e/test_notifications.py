@@ -1,9 +1,14 @@
 """One notification after another through the whole system, over real protocols."""
 
+import os
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from tests.e2e.installation import Installation, eventually
 
@@ -137,6 +142,21 @@ def test_a_batch_of_a_thousand_with_five_bad_entries_sends_the_others(installati
     mails = [mail for mail in installation.mails() if mail["To"][0]["Address"].endswith(domain)]
     assert len(mails) == len({mail["MessageID"] for mail in mails}) == 995
     assert all(mail["Subject"] == f"Hello {mail['To'][0]['Name']}" for mail in mails)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None or shutil.which("curl") is None, reason="needs curl and jq")
+def test_what_the_pipeline_sends_to_try_an_installation_arrives(on_postgres: Installation) -> None:
+    script = Path(__file__).parents[2] / ".github/scripts/first_notification.sh"
+    urls = {"CARILLON_URL": on_postgres.url(8000), "MAILBOX_URL": on_postgres.url(8025)}
+    done = subprocess.run(
+        [script, ":".join(on_postgres.admin)],
+        env=os.environ | urls,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("is sent; 1 in the mailbox.\n")
 
 
 def test_a_test_key_sends_nothing(on_postgres: Installation) -> None:

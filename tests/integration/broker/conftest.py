@@ -12,6 +12,7 @@ from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from shared.broker.factory import connect_broker
 from shared.broker.interface import Broker, Consumer, Delivery
+from tests import servers
 from tests.integration.broker.proxy import Proxy
 
 PATIENCE_S = 15.0
@@ -58,17 +59,26 @@ class Transport:
             await proxy.stop()
 
 
-@pytest.fixture(params=["rabbitmq", "postgres"])
+RABBITMQ_SERVERS = {"rabbitmq": "rabbitmq_server", "rabbitmq-4": "rabbitmq_4_server"}
+"""The fixture of each RabbitMQ that the transport has to work with."""
+
+
+@pytest.fixture(params=[*RABBITMQ_SERVERS, "postgres"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
     """Each transport in turn."""
-    opened = _rabbitmq(request) if request.param == "rabbitmq" else _postgres(request)
-    yield opened
-    await opened.close()
+    if request.param == "postgres":
+        opened = _postgres(request)
+        yield opened
+        await opened.close()
+        return
+    server: EmbeddedRabbitMQ = request.getfixturevalue(RABBITMQ_SERVERS[request.param])
+    with servers.fresh_vhost(server) as url:
+        opened = _rabbitmq(server, url)
+        yield opened
+        await opened.close()
 
 
-def _rabbitmq(request: pytest.FixtureRequest) -> Transport:
-    server: EmbeddedRabbitMQ = request.getfixturevalue("rabbitmq_server")
-    url: str = request.getfixturevalue("fresh_amqp_url")
+def _rabbitmq(server: EmbeddedRabbitMQ, url: str) -> Transport:
     vhost = urlsplit(url).path.lstrip("/")
 
     async def wipe() -> None:

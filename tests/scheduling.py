@@ -1,0 +1,70 @@
+"""How several processes share the run (`pytest -n 2`).
+
+What has a server or an installation in common runs in one process, so that none is started twice; everything
+else stays with its file. What takes longest is begun first, or one process would end long before the other.
+While a test that promises seconds runs (`@pytest.mark.alone`), the other processes wait.
+"""
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# One after the other as a process gets free: whole installations beside what mostly waits.
+_FIRST = (
+    "on_postgres",
+    "rabbitmq",
+    "rabbitmq-4",
+    "restart rabbitmq",
+    "on_rabbitmq",
+    "tests/e2e/test_up.py",
+)
+
+
+def scheduler_of_groups(config: pytest.Config, log: object) -> object:
+    """Gives whole groups to processes that are free. xdist's own, by marker, do not work on pytest 9.2."""
+    config.option.loadscopereorder = False  # ours is the order
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
+
+
+def group_of(nodeid: str) -> str:
+    """The group of a test, by where it is and what it names; a wrong one costs a second start, no more."""
+    path, _, rest = nodeid.partition("::")
+    named = re.search("rabbitmq-4|rabbitmq|postgres", rest)
+    if path.startswith("tests/e2e/") and path != "tests/e2e/test_up.py":
+        return "on_rabbitmq" if "rabbitmq" in rest else "on_postgres"
+    if path.startswith("tests/integration/broker/") and named is not None and "[" in rest:
+        return f"restart {named[0]}" if path.endswith("test_restart.py") else named[0]
+    return "rabbitmq" if "rabbitmq" in rest else path
+
+
+def place_of(nodeid: str) -> int:
+    """When its turn comes."""
+    group = group_of(nodeid)
+    return _FIRST.index(group) if group in _FIRST else len(_FIRST)
+
+
+def is_one_of_several(config: pytest.Config) -> bool:
+    """Whether this process shares the run with others."""
+    return hasattr(config, "workerinput")
+
+
+@contextmanager
+def turn_of(item: pytest.Item) -> Iterator[None]:
+    """Wait until the test may run, its fixtures included."""
+    if not is_one_of_several(item.config) or not item.config.pluginmanager.hasplugin("cacheprovider"):
+        yield
+        return
+    folder = item.config.cache.mkdir("turns")
+    alone = item.get_closest_marker("alone") is not None
+    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
+        # Who wants the room alone stands in the door meanwhile, or the others would never leave it empty.
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield

@@ -1,0 +1,31 @@
+"""What has a server in common stays together."""
+
+import pytest
+
+from tests.scheduling import group_of, place_of
+
+BROKER = "tests/integration/broker"
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "group"),
+    [
+        ("tests/e2e/test_faults.py::test_postgresql_away", "on_postgres"),
+        ("tests/e2e/test_faults.py::test_rabbitmq_away", "on_rabbitmq"),
+        ("tests/e2e/test_demo.py::test_x[on_rabbitmq]", "on_rabbitmq"),
+        ("tests/e2e/test_up.py::test_status", "tests/e2e/test_up.py"),
+        (f"{BROKER}/test_sentinel.py::test_x[rabbitmq-4]", "rabbitmq-4"),
+        (f"{BROKER}/test_publishing.py::test_x[1-rabbitmq]", "rabbitmq"),
+        (f"{BROKER}/test_publishing.py::test_x[postgres]", "postgres"),
+        (f"{BROKER}/test_restart.py::test_x[rabbitmq]", "restart rabbitmq"),
+        ("tests/integration/gateway/test_faults.py::test_over_rabbitmq", "rabbitmq"),
+        ("tests/unit/web/test_body.py::test_x[a]", "tests/unit/web/test_body.py"),
+    ],
+)
+def test_a_group_is_what_shares_a_server(nodeid: str, group: str) -> None:
+    assert group_of(nodeid) == group
+
+
+def test_whole_installations_come_first() -> None:
+    files = ["tests/unit/a.py::test", "tests/e2e/test_up.py::test", "tests/e2e/test_faults.py::test"]
+    assert sorted(files, key=place_of) == files[::-1]
