@@ -29,6 +29,8 @@ from shared.database.group_commit import GroupCommit
 _TRIES = 3
 SHORT_PATIENCE_MS = 100
 """For a key that is known to be held up, so that one stuck request does not delay a whole group."""
+GATHER_S = 0.002
+"""Short: whoever was looked up together comes here together."""
 NOT_STORABLE = "PostgreSQL cannot store what this holds"
 ASK_AGAIN = "It is not known whether this was stored; ask again with the same idempotency key"
 
@@ -54,7 +56,9 @@ class Submissions:
     def __init__(self, database: Database, hand_off: HandOff) -> None:
         self._database = database
         self._hand_off = hand_off
-        self._group: GroupCommit[Submission, Answer | Exception] = GroupCommit(self._flush)
+        self._group: GroupCommit[Submission, Answer | Exception] = GroupCommit(
+            self._flush, max_wait_s=GATHER_S
+        )
 
     async def start(self) -> None:
         """Begin to take notifications."""

@@ -29,6 +29,11 @@ _CLOSE_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 1.0
 
 
+_KEYS_ONLY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""What goes over these connections asks for rows by their keys. PostgreSQL keeps the plan that it made while
+a table was young, for minutes, and read the whole of a month's notifications for each group of reports."""
+
+
 class Database:
     """One service's database. `timeout_s` bounds a statement; waiting for a connection, half of it."""
 
@@ -52,6 +57,7 @@ class Database:
             command_timeout=self._timeout_s,
             init=_set_codecs,
             connection_class=_Connection,
+            server_settings=_KEYS_ONLY,
         )
         self._engine = create_engine(
             self._url,

@@ -36,7 +36,7 @@ class GroupCommit(Generic[T, R]):
         flush: Callable[[list[T]], Awaitable[list[R]]],
         *,
         max_batch: int = 200,
-        max_wait_s: float = 0.004,
+        max_wait_s: float = 0.006,
         concurrency: int = 2,
         max_pending: int = 10_000,
     ) -> None:
