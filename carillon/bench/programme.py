@@ -104,7 +104,9 @@ class _Bench:
                 report.paced.append(end_to_end(stand, Load(count=self._programme.count, rate=PACE_PER_S)))
             if Part.BACKLOG in parts:
                 self._say(f"{transport.value}: a backlog of {self._programme.backlog}")
-                report.backlog.append(measure_backlog(stand, count=self._programme.backlog))
+                report.backlog.append(
+                    measure_backlog(stand, self._servers.postgres, count=self._programme.backlog)
+                )
             if Part.ACCEPT in parts:
                 self._say(f"{transport.value}: accepting alone")
                 report.accept.extend(accept_alone(stand, self._servers.postgres, count=self._programme.count))

@@ -123,7 +123,7 @@ def _accepting(cells: Sequence[Accepting]) -> Table:
 def _backlog(run: Backlog) -> Table:
     table = _table(f"A backlog of {run.count} on {run.broker}", "", "")
     table.add_row("accepted/s", f"{run.accepted_per_s:.0f}")
-    table.add_row("waiting when all was accepted", str(run.waiting))
+    table.add_row("waiting when the broker had all", str(run.waiting))
     table.add_row("drained/s", f"{run.drain_per_s:.0f}")
     table.add_row("drained/s, first and last tenth", f"{run.first_per_s:.0f}, {run.last_per_s:.0f}")
     table.add_row("urgent to the sink, p50/p99 ms", _latency(run.urgent))
