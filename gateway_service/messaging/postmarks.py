@@ -58,20 +58,21 @@ class Postmarks:
         now = time.monotonic()
         aged = [key for key, since in self._waiting.items() if now - since >= older_than_s]
         for first in range(0, len(aged), MAX_BATCH):
-            await self._note(aged[first : first + MAX_BATCH], now=now)
+            await self._note(aged[first : first + MAX_BATCH])
 
-    async def _note(self, keys: Sequence[RunKey], *, now: float) -> None:
-        waiting = {key: self._waiting.pop(key) for key in keys if key in self._waiting}
-        if not waiting:
-            return
-        ago_s = now - min(waiting.values())
+    async def _note(self, keys: Sequence[RunKey]) -> None:
+        # They stay until they are noted: whoever stops in the middle notes them at the end.
+        busy: set[RunKey] = set()
         try:
             async with self._database.transaction() as connection:
-                busy = await mark_published(
-                    connection, list(waiting), ago_s=ago_s, ask_after_s=self._ask_after_s
-                )
+                waiting = {key: self._waiting[key] for key in keys if key in self._waiting}
+                if waiting:
+                    busy = await mark_published(
+                        connection, waiting, monotonic=time.monotonic, ask_after_s=self._ask_after_s
+                    )
         except DatabaseUnavailable:
-            log.warning("release.not_marked", count=len(waiting))
-            return
-        if ago_s < GIVE_UP_S:
-            self._waiting.update({key: waiting[key] for key in busy})
+            log.warning("release.not_marked", count=len(keys))
+        except Exception:
+            log.exception("release.not_marked", count=len(keys))
+        given_up = time.monotonic() - GIVE_UP_S
+        self.forget(key for key in keys if key not in busy or self._waiting.get(key, 0.0) < given_up)

@@ -14,10 +14,12 @@ from gateway_service.storage.acceptance import HAND_OFF_GRACE_S
 from gateway_service.storage.notifications import Notification
 from gateway_service.storage.outbox import RunKey
 from shared.broker.interface import Broker
+from shared.contracts.channels import Lane
 from shared.contracts.http.notification_answers import NotificationStatus
 
 log = structlog.get_logger()
 
+_Waiting = deque[tuple[float, Notification]]
 MAX_BATCH = 200
 MAX_WAITING = 20_000
 AT_ONCE = 2
@@ -33,19 +35,27 @@ class Relay:
     def __init__(self, broker: Broker, postmarks: Postmarks) -> None:
         self._broker = broker
         self._postmarks = postmarks
-        self._waiting: deque[tuple[float, Notification]] = deque()
+        self._urgent: _Waiting = deque()
+        self._others: _Waiting = deque()
         self._some = asyncio.Event()
         self._publishing = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many are to be published."""
+        return len(self._urgent) + len(self._others)
+
     def offer(self, notifications: Sequence[Notification]) -> None:
-        """Publish soon those that are due; more than `MAX_WAITING` are left to the sweep."""
+        """Publish soon those that are due, urgent ones first; more than `MAX_WAITING` of either are left to
+        the sweep."""
         now = time.monotonic()
         for notification in notifications:
-            if notification.status is NotificationStatus.ACCEPTED and len(self._waiting) < MAX_WAITING:
-                self._waiting.append((now, notification))
-        if self._waiting:
+            line = self._urgent if notification.lane is Lane.URGENT else self._others
+            if notification.status is NotificationStatus.ACCEPTED and len(line) < MAX_WAITING:
+                line.append((now, notification))
+        if self.waiting:
             self._some.set()
             self._idle.clear()
 
@@ -54,7 +64,7 @@ class Relay:
         while True:
             await self._some.wait()
             batch = self._take()
-            if not self._waiting:
+            if not self.waiting:
                 self._some.clear()
             if batch:
                 self._publishing += 1
@@ -62,7 +72,7 @@ class Relay:
                     await self._publish(batch)
                 finally:
                     self._publishing -= 1
-            if not self._waiting and not self._publishing:
+            if not self.waiting and not self._publishing:
                 self._idle.set()
 
     async def drain(self) -> None:
@@ -70,15 +80,16 @@ class Relay:
         try:
             await asyncio.wait_for(self._idle.wait(), _STOP_WITHIN_S)
         except TimeoutError:
-            log.warning("relay.not_drained", waiting=len(self._waiting))
+            log.warning("relay.not_drained", waiting=self.waiting)
 
     def _take(self) -> list[Notification]:
         oldest = time.monotonic() - _STALE_S
         batch: list[Notification] = []
-        while self._waiting and len(batch) < MAX_BATCH:
-            offered_at, notification = self._waiting.popleft()
-            if offered_at >= oldest:
-                batch.append(notification)
+        for line in (self._urgent, self._others):
+            while line and len(batch) < MAX_BATCH:
+                offered_at, notification = line.popleft()
+                if offered_at >= oldest:
+                    batch.append(notification)
         return batch
 
     async def _publish(self, batch: list[Notification]) -> None:

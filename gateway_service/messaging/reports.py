@@ -20,7 +20,7 @@ from shared.process.correlation import correlation_scope
 
 log = structlog.get_logger()
 
-PREFETCH = 50
+PREFETCH = 100
 MAX_BATCH = 200
 MAX_WAIT_S = 0.05
 

@@ -75,7 +75,7 @@ class Sweep:
     async def _pin(self, notifications: list[Notification]) -> list[Notification]:
         pinned, pins = await pin(notifications, templates=self._templates, users=self._users)
         if pins:
-            async with self._database.connection() as connection:
+            async with self._database.transaction() as connection:
                 await pin_versions(connection, pins)
         return pinned
 

@@ -5,7 +5,7 @@ that of several gateways one acts. Whoever locks an entry and waits for locks at
 notification before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,12 +22,14 @@ UPDATE outbox AS entry
 SET next_at = now() + $2::float8 * interval '1 second', publish_count = entry.publish_count + 1
 FROM (
     SELECT notification_id, run FROM outbox
-    WHERE published_at IS NULL AND next_at <= now()
+    WHERE published_at IS NULL AND next_at <= now() {only}
     ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE entry.notification_id = due.notification_id AND entry.run = due.run
 RETURNING entry.notification_id, entry.run
 """
+_CLAIM_URGENT = _CLAIM_UNPUBLISHED.format(only="AND lane = 'urgent'")
+_CLAIM_ANY = _CLAIM_UNPUBLISHED.format(only="")
 
 # Three statements and not one: with the lock in a WITH of the UPDATE, PostgreSQL 18.4 rechecks rows that
 # changed meanwhile through the whole plan, and was seen to crash in it. Each statement sees what is
@@ -41,19 +43,22 @@ UPDATE notifications AS n
 SET status = 'queued', updated_at = now(),
     timeline = n.timeline || jsonb_build_array(jsonb_build_object(
         'status', 'queued',
-        'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'at', to_char(
+            (clock_timestamp() - sent.ago_s * interval '1 second') AT TIME ZONE 'UTC',
+            'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+        ),
         'detail', NULL
     ))
-FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)
+FROM unnest($1::uuid[], $2::int[], $3::float8[]) AS sent (id, run, ago_s)
 WHERE n.id = sent.id AND n.run = sent.run AND n.status IN ('accepted', 'scheduled', 'deferred')
 """
 
 _MARK_PUBLISHED = """
 UPDATE outbox AS entry
-SET published_at = now() - $3::float8 * interval '1 second',
+SET published_at = clock_timestamp() - sent.ago_s * interval '1 second',
     publish_count = greatest(entry.publish_count, 1),
     next_at = now() + $4::float8 * interval '1 second'
-FROM unnest($1::uuid[], $2::int[]) AS sent (id, run)
+FROM unnest($1::uuid[], $2::int[], $3::float8[]) AS sent (id, run, ago_s)
 WHERE entry.notification_id = sent.id AND entry.run = sent.run
 """
 
@@ -94,24 +99,32 @@ class OutboxState:
 
 
 async def claim_unpublished(connection: Connection, *, limit: int) -> list[RunKey]:
-    """Entries to publish now, for `LEASE_S` nobody else's."""
-    rows = await connection.fetch(_CLAIM_UNPUBLISHED, limit, LEASE_S)
+    """Entries to publish now, for `LEASE_S` nobody else's; urgent ones before all others."""
+    rows = await connection.fetch(_CLAIM_URGENT, limit, LEASE_S)
+    if len(rows) < limit:
+        rows += await connection.fetch(_CLAIM_ANY, limit - len(rows), LEASE_S)
     return [(row["notification_id"], row["run"]) for row in rows]
 
 
 async def mark_published(
-    connection: Connection, keys: Sequence[RunKey], *, ago_s: float, ask_after_s: float
-) -> list[RunKey]:
-    """Within the open transaction: the broker has these since `ago_s` seconds at most; the ledger is asked
-    after `ask_after_s`. Those whose notification somebody else is moving at this moment are left as they
-    are, and given back."""
-    locked = {row["id"] for row in await connection.fetch(_LOCK_FREE, [key[0] for key in keys])}
-    free = [key for key in keys if key[0] in locked]
-    ids, runs = [key[0] for key in free], [key[1] for key in free]
+    connection: Connection,
+    since: Mapping[RunKey, float],
+    *,
+    monotonic: Callable[[], float],
+    ask_after_s: float,
+) -> set[RunKey]:
+    """Within the open transaction: the broker has these from then on (`monotonic`'s clock) at the earliest;
+    the ledger is asked after `ask_after_s`. Those whose notification somebody else is moving at this moment
+    are left as they are, and given back."""
+    rows = await connection.fetch(_LOCK_FREE, [key[0] for key in since])
+    locked = {row["id"] for row in rows}
+    free = [key for key in since if key[0] in locked]
     if free:
-        await connection.execute(_MOVE_TO_QUEUED, ids, runs)
+        ids, runs = [key[0] for key in free], [key[1] for key in free]
+        ago_s = [monotonic() - since[key] for key in free]
+        await connection.execute(_MOVE_TO_QUEUED, ids, runs, ago_s)
         await connection.execute(_MARK_PUBLISHED, ids, runs, ago_s, ask_after_s)
-    return [key for key in keys if key[0] not in locked]
+    return {key for key in since if key[0] not in locked}
 
 
 async def hand_back(connection: Connection, keys: Sequence[RunKey], *, pause_s: float) -> None:

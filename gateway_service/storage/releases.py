@@ -20,19 +20,18 @@ async def load_notifications(connection: Connection, ids: Sequence[UUID]) -> dic
 
 
 async def pin_versions(connection: Connection, pins: Sequence[tuple[UUID, int]]) -> None:
-    """Write the template versions that were found at release."""
+    """Write the template versions that were found at release. Within the open transaction."""
+    ids = [pin[0] for pin in pins]
+    # Apart from the update, as in outbox.py.
+    await connection.execute(
+        "SELECT FROM notifications WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", ids
+    )
     await connection.execute(
         """
         UPDATE notifications AS n SET template_version = pin.version
-        FROM (
-            SELECT locked.id, pin.version
-            FROM unnest($1::uuid[], $2::int[]) AS pin (id, version)
-            JOIN notifications AS locked ON locked.id = pin.id
-            ORDER BY locked.id FOR UPDATE OF locked
-        ) AS pin
-        WHERE n.id = pin.id
+        FROM unnest($1::uuid[], $2::int[]) AS pin (id, version) WHERE n.id = pin.id
         """,
-        [pin[0] for pin in pins],
+        ids,
         [pin[1] for pin in pins],
     )
 

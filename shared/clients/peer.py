@@ -15,9 +15,6 @@ from shared.process.service_tokens import ServiceTokens
 
 CONNECT_TIMEOUT_S = 1.0
 TOTAL_TIMEOUT_S = 3.0
-_TIMEOUTS = {
-    "timeout": httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S).as_dict(),
-}
 _MOST_URLS = 64
 """Remembered: those without an id in them are asked for all the time."""
 _LOST_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError, httpx.ReadError)
@@ -28,6 +25,11 @@ _twice = stamina.AsyncRetryingCaller(attempts=2, wait_initial=0.05, wait_max=0.1
     _LOST_CONNECTION
 )
 AnswerT = TypeVar("AnswerT")
+
+
+@functools.lru_cache(8)
+def _extensions(timeout_s: float) -> dict[str, dict[str, float | None]]:
+    return {"timeout": httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S).as_dict()}
 
 
 class PeerError(Exception):
@@ -74,6 +76,8 @@ class Peer:
     ) -> None:
         self.service = service
         self._tokens = tokens
+        self._places = asyncio.Semaphore(max_connections)
+        self._exchanges: set[asyncio.Task[httpx.Response]] = set()
         self._base = httpx.URL(base_url)
         self._url = functools.lru_cache(_MOST_URLS)(self._make_url)
         # The transport and not a client: what that adds for every call (redirects, cookies, authentication,
@@ -110,7 +114,7 @@ class Peer:
             url.copy_merge_params(query) if query else url,
             content=content,
             headers=self._headers(content),
-            extensions=_TIMEOUTS,
+            extensions=_extensions(timeout_s),
         )
         send = functools.partial(self._send, request)
         try:
@@ -153,10 +157,23 @@ class Peer:
             raise PeerUnavailable(self.service, str(refused)) from refused
 
     async def close(self) -> None:
-        """Close kept connections."""
+        """Break off what is under way, and close kept connections."""
+        for exchange in tuple(self._exchanges):
+            exchange.cancel()
+        await asyncio.gather(*self._exchanges, return_exceptions=True)
         await self._http.aclose()
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
+        # httpcore loses a connection for good where a request is cancelled while it waits for one or opens
+        # it: after an outage under load none was left. So nothing waits in its pool, and an exchange that
+        # nobody waits for any more goes on to its own time-out.
+        await self._places.acquire()
+        exchange = asyncio.create_task(self._exchange(request))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanged)
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
         response = await self._http.handle_async_request(request)
         response.request = request
         try:
@@ -164,6 +181,12 @@ class Peer:
         finally:
             await response.aclose()
         return response
+
+    def _exchanged(self, exchange: "asyncio.Task[httpx.Response]") -> None:
+        self._exchanges.discard(exchange)
+        self._places.release()
+        if not exchange.cancelled():
+            exchange.exception()  # nobody may be there to hear it
 
     def _make_url(self, path: str) -> httpx.URL:
         return self._base.copy_with(raw_path=self._base.raw_path.rstrip(b"/") + httpx.URL(path).raw_path)

@@ -139,12 +139,15 @@ WHERE d.state = 'sending' AND d.lease_until < clock_timestamp() - $1::interval
 ORDER BY d.lease_until LIMIT $2
 """
 
+# The oldest of each, by its index, and not whether there is one: PostgreSQL cannot look for a volatile
+# time in an index, and would read the whole ledger to find that there is none.
 ANYTHING_LEFT = """
-SELECT EXISTS (SELECT FROM deliveries WHERE state = 'sending'
-               AND lease_until < clock_timestamp() - $1::interval)
-    OR EXISTS (SELECT FROM deliveries WHERE state IN ('pending', 'retrying')
-               AND next_attempt_at < clock_timestamp() - $2::interval)
-    OR EXISTS (SELECT FROM deliveries WHERE unreported_since < clock_timestamp() - $3::interval)
+SELECT coalesce((SELECT lease_until FROM deliveries WHERE state = 'sending' ORDER BY lease_until LIMIT 1)
+                < clock_timestamp() - $1::interval, false)
+    OR coalesce((SELECT next_attempt_at FROM deliveries WHERE state IN ('pending', 'retrying')
+                 ORDER BY next_attempt_at LIMIT 1) < clock_timestamp() - $2::interval, false)
+    OR coalesce((SELECT unreported_since FROM deliveries WHERE unreported_since IS NOT NULL
+                 ORDER BY unreported_since LIMIT 1) < clock_timestamp() - $3::interval, false)
 """
 
 OVERDUE = f"""

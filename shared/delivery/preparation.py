@@ -29,8 +29,9 @@ from shared.process.clock import Clock
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
 
-FRESH_FOR_S = 1.0
-"""The greatest age, in seconds, of what is known of a recipient's wishes when a provider is called."""
+FRESH_FOR_S = 0.8
+"""The greatest age, in seconds, of what is known of a recipient's wishes when an attempt is claimed: the
+claim takes a moment, and when the provider is called it must be a second at most."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 

@@ -46,7 +46,7 @@ def validated_body(request: Request, form: TypeAdapter[BodyT]) -> BodyT:
     """The JSON body in its form. Raises RequestValidationError, as FastAPI does for a declared body."""
     decoded = decoded_body(request)
     try:
-        return form.validate_python(decoded)
+        return form.validate_python(decoded, from_attributes=True)
     except ValidationError as error:
         raise RequestValidationError(
             [

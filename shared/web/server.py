@@ -50,10 +50,14 @@ def serve(app: FastAPI, settings: ProcessSettings) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    # uvicorn raises the signal again once it has stopped; it has done its work by then.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.signal(signal.SIGINT, lambda *_: None)
     _calm_collector()
+
+    def told_to_stop(*_: object) -> None:
+        # Before uvicorn listens to signals itself, and when it raises them again after its work is done.
+        server.should_exit = True
+
+    signal.signal(signal.SIGTERM, told_to_stop)
+    signal.signal(signal.SIGINT, told_to_stop)
     server.run()
     log.info("service.stopped")
 

@@ -98,6 +98,7 @@ TABLES = (
     ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000)
     """,
     "CREATE INDEX outbox_unpublished ON outbox (next_at) WHERE published_at IS NULL",
+    "CREATE INDEX outbox_urgent ON outbox (next_at) WHERE published_at IS NULL AND lane = 'urgent'",
     "CREATE INDEX outbox_published ON outbox (next_at) WHERE published_at IS NOT NULL",
     """
     CREATE TABLE idempotency_keys (
