@@ -18,7 +18,9 @@ from carillon.setup_error import SetupError
 ENVIRONMENT_FILE = ".env"
 SECRETS_FOLDER = "secrets"
 _PUSH_STANDIN = "http://push_standin:8026"
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", re.MULTILINE)
+_ASSIGNMENT = re.compile(
+    r"^(?P<start>[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[ \t]*=)(?P<value>.*)$", re.MULTILINE
+)
 _HEADER = """\
 # Made by `make env`, for `docker compose`. Keep it to yourself, and a copy of it with your back-ups.
 # Every setting that can stand here is in docs/operations.md.
@@ -27,11 +29,15 @@ _HEADER = """\
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A variable of `.env`; `comment` stands above it, `make` gives the value of a new installation."""
+    """A variable of `.env`; `comment` stands above it, `make` gives the value of a new installation.
+
+    Empty is as good as missing, as it is for Compose, but where `may_be_empty`.
+    """
 
     name: str
     comment: str
     make: Callable[[], str]
+    may_be_empty: bool = False
 
 
 def _secret() -> str:
@@ -45,6 +51,7 @@ ENTRIES: tuple[Entry, ...] = (
         comment="dev: Mailpit and the push stand-in catch everything. Without it nothing is caught:\n"
         "set your mail server and Firebase below first.",
         make=lambda: "dev,monitoring",
+        may_be_empty=True,
     ),
     Entry(
         name="CARILLON_SERVICE_SECRET",
@@ -81,6 +88,7 @@ ENTRIES: tuple[Entry, ...] = (
         comment="The push stand-in. For Firebase: empty, and CARILLON_FCM_CREDENTIALS names the file\n"
         "with your project's service account.",
         make=lambda: _PUSH_STANDIN,
+        may_be_empty=True,
     ),
 )
 
@@ -96,21 +104,40 @@ def prepare_deployment(folder: Path) -> list[str]:
     """Make in `folder` what is not there yet; the names of what was made, variables and files. Raises
     SetupError where it cannot be written."""
     try:
-        return _write_variables(folder / ENVIRONMENT_FILE) + _write_files(folder / SECRETS_FOLDER)
+        # Where .env is a link, it stays one: what it points to is written.
+        variables = _write_variables((folder / ENVIRONMENT_FILE).resolve())
+        return variables + _write_files(folder / SECRETS_FOLDER)
     except OSError as error:
         raise SetupError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
 
 
 def _write_variables(path: Path) -> list[str]:
     known = path.read_text() if path.exists() else ""
-    names = set(_ASSIGNMENT.findall(known))
-    missing = [entry for entry in ENTRIES if entry.name not in names]
+    # Of two assignments the last one counts.
+    values = {match["name"]: match["value"].strip() for match in _ASSIGNMENT.finditer(known)}
+    missing = [
+        entry
+        for entry in ENTRIES
+        if entry.name not in values or (_is_empty(values[entry.name]) and not entry.may_be_empty)
+    ]
     if missing:
+        text = known or _HEADER
+        for entry in missing:
+            text = _filled(text, entry) if entry.name in values else text.rstrip("\n") + "\n" + _lines(entry)
         # Beside it and then in its place: an .env that was half written would start with half the secrets.
-        text = (known or _HEADER).rstrip("\n") + "\n" + "".join(_lines(entry) for entry in missing)
         _write(path, text, mode=0o600)
     path.chmod(0o600)
     return [entry.name for entry in missing]
+
+
+def _is_empty(value: str) -> bool:
+    return value in ("", "''", '""')
+
+
+def _filled(text: str, entry: Entry) -> str:
+    """`text` with the last assignment of the variable made anew."""
+    last = [match for match in _ASSIGNMENT.finditer(text) if match["name"] == entry.name][-1]
+    return f"{text[: last.start('value')]}{entry.make()}{text[last.end() :]}"
 
 
 def _write_files(folder: Path) -> list[str]:
@@ -132,7 +159,8 @@ def _lines(entry: Entry) -> str:
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    # A name that .gitignore knows.
+    unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as sink:

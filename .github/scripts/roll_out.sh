@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # roll_out.sh VERSION: on the host, make a version that was uploaded into releases/VERSION the running one.
 #
-# The folder around holds .env and secrets (made once by `make env`), a folder for each release and the link
-# `current`. A version counts when every container is healthy and the gateway says that it is ready; otherwise
+# The folder around holds .env and secrets (made once by `make env`), docker-compose.override.yml where there is
+# one, a folder for each release and the link `current`. Which files Compose reads, and how often each service
+# runs, is up to COMPOSE_FILE and CARILLON_…_REPLICAS in .env. A version counts when every container is healthy and the gateway says that it is ready; otherwise
 # the one before comes back, and this ends with 1. Migrations are not undone: see CONTRIBUTING.md.
 set -euo pipefail
 
@@ -32,6 +33,9 @@ is_ready() { # is_ready VERSION
 run() { # run VERSION
   ln --symbolic --force --no-dereference ../../.env "releases/$1/.env"
   ln --symbolic --force --no-dereference ../../secrets "releases/$1/secrets"
+  if [[ -f docker-compose.override.yml ]]; then
+    ln --symbolic --force --no-dereference ../../docker-compose.override.yml "releases/$1/docker-compose.override.yml"
+  fi
   compose "$1" pull --quiet &&
     compose "$1" up --detach --no-build --remove-orphans --wait --wait-timeout "$wait_s" &&
     is_ready "$1"

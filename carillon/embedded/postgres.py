@@ -37,6 +37,8 @@ _SETTINGS = {
     "jit": "off",
     # Workers of a parallel query want more of /dev/shm than a container usually has.
     "max_parallel_workers_per_gather": "0",
+    # The detail of a refused row would put an address into the log.
+    "log_error_verbosity": "terse",
     "log_timezone": "UTC",
     "timezone": "UTC",
 }

@@ -31,6 +31,8 @@ OURS = {name for name, block in BLOCKS.items() if "build" in block}
 ONE_SHOTS = {"migrate", "carillon"}
 SERVICE_BLOCKS = {service.module: service for service in SERVICES}
 SECRETS = [entry.name for entry in ENTRIES if entry.name.endswith(("SECRET", "PASSWORD"))]
+ENTRY_POINTS_AS_ROOT = {"postgres", "rabbitmq"}
+STEPPING_DOWN = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
 SET_BY_NOBODY = {"port": "each service has its own, and only the proxy's is published"}
 
 
@@ -131,7 +133,8 @@ def test_each_variable_of_env_has_an_effect_and_a_needed_one_is_in_it(env: dict[
     read_by_compose_itself = {"COMPOSE_PROFILES"}
     assert set(env) == {entry.name for entry in ENTRIES}
     assert set(env) - variables(text) - handed_through == read_by_compose_itself
-    assert set(re.findall(r"\$\{(\w+):\?", text)) - set(env) == set()
+    needed = set(re.findall(r"\$\{(\w+):\?", text))
+    assert needed == {entry.name for entry in ENTRIES if not entry.may_be_empty}
 
 
 @pytest.mark.parametrize("entry", SECRETS)
@@ -139,35 +142,6 @@ def test_without_a_secret_nothing_starts(env: dict[str, str], entry: str) -> Non
     for lacking in ({**env, entry: ""}, {name: value for name, value in env.items() if name != entry}):
         with pytest.raises(VariableMissing, match=entry):
             filled_in(BLOCKS, lacking)
-
-
-def test_what_is_there_is_never_overwritten_and_what_is_new_is_added(tmp_path: Path) -> None:
-    (tmp_path / ENVIRONMENT_FILE).write_text("POSTGRES_PASSWORD=mine\nOTHER=1\n")
-    assert "POSTGRES_PASSWORD" not in prepare_deployment(tmp_path)
-    files_before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    kept = read_env(tmp_path / ENVIRONMENT_FILE)
-    assert (kept["POSTGRES_PASSWORD"], kept["OTHER"]) == ("mine", "1")
-    assert prepare_deployment(tmp_path) == []
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files_before
-
-
-def test_nobody_else_on_the_machine_can_read_what_make_env_makes(tmp_path: Path) -> None:
-    prepare_deployment(tmp_path)
-    assert (tmp_path / ENVIRONMENT_FILE).stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
-    # The containers' own account reads them through the mount of the file itself.
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()} == {0o444}
-
-
-def test_two_installations_share_no_secret(tmp_path: Path) -> None:
-    values = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        prepare_deployment(tmp_path / name)
-        made = read_env(tmp_path / name / ENVIRONMENT_FILE)
-        values.append({made[key] for key in made if key.endswith(("SECRET", "PASSWORD"))})
-        values[-1] |= {path.read_text() for path in (tmp_path / name / "secrets").iterdir()}
-    assert values[0] & values[1] == set()
 
 
 def test_the_secret_files_are_where_compose_looks_for_them(tmp_path: Path) -> None:
@@ -243,6 +217,14 @@ def test_the_gateway_knows_each_channel() -> None:
     }
 
 
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.module)
+def test_how_often_a_service_runs_can_stand_in_env(service: Service) -> None:
+    deploy = BLOCKS[service.module]["deploy"]
+    name = f"CARILLON_{service.module.removesuffix('_service').upper()}_REPLICAS"
+    assert filled_in(deploy["replicas"], {}) == "1"
+    assert filled_in(deploy["replicas"], {name: "3"}) == "3"
+
+
 def test_only_the_proxy_is_open_to_others() -> None:
     open_to_all = {
         name
@@ -259,6 +241,11 @@ def test_services_live_on_the_inner_network_and_only_channels_have_a_way_out() -
         expected = ["back", "outside"] if service.channel else ["back"]
         assert BLOCKS[service.module]["networks"] == expected
     assert BLOCKS["postgres"]["networks"] == BLOCKS["redis"]["networks"] == ["back"]
+
+
+def test_no_address_gets_into_the_log_of_postgresql() -> None:
+    # tests/unit/deployment/test_postgres_log.py tries what the setting does.
+    assert "log_error_verbosity=terse" in BLOCKS["postgres"]["command"]
 
 
 def test_the_gateway_believes_its_proxy(env: dict[str, str]) -> None:
@@ -278,7 +265,8 @@ def test_no_container_has_more_rights_than_it_needs(name: str) -> None:
     assert "privileged" not in block
     if name in OURS:
         assert (block["user"], block["read_only"]) == ("10001:10001", True)
-        assert "cap_add" not in block
+    assert block.get("read_only", False) is (name not in ENTRY_POINTS_AS_ROOT)
+    assert block.get("cap_add", []) == (STEPPING_DOWN if name in ENTRY_POINTS_AS_ROOT else [])
 
 
 @pytest.mark.parametrize("name", sorted(BLOCKS))

@@ -1,6 +1,7 @@
 """The image, the proxy, Prometheus and Grafana know the services as they are."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ DOCKERFILE = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
 PROXY = (ROOT / "deploy/proxy/haproxy.cfg").read_text()
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/carillon.json").read_text())
 ALERTS = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+JOBS = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
 GATEWAY = next(service for service in SERVICES if service.kind is ServiceKind.GATEWAY)
 
 
@@ -102,9 +104,36 @@ def test_the_proxy_gets_what_its_configuration_reads() -> None:
     assert read == given
 
 
+def rules() -> list[str]:
+    """The `http-request` rules that every request passes, in their order."""
+    public = PROXY.partition("frontend public")[2].partition("\nbackend ")[0]
+    return re.findall(r"^ +http-request (.+)$", public, re.MULTILINE)
+
+
+def test_the_gateway_hears_the_address_that_the_proxy_saw_and_none_that_a_client_wrote() -> None:
+    assert "set-header X-Forwarded-For %[src]" in rules()
+    assert "del-header Forwarded" in rules()
+    (set_src,) = (rule for rule in rules() if rule.startswith("set-src "))
+    assert " if from_front_proxy " in set_src
+    assert rules().index(set_src) < rules().index("set-header X-Forwarded-For %[src]")
+
+
+def test_nothing_asks_who_the_front_proxy_is_once_its_address_has_been_replaced() -> None:
+    asking = [number for number, rule in enumerate(rules()) if "from_front_proxy" in rule]
+    assert len(asking) == 2
+    assert rules()[asking[-1]].startswith("set-src ")
+    assert rules()[asking[0]] == "del-header X-Forwarded-Proto if ! from_front_proxy"
+
+
+def test_what_is_for_the_inside_is_closed_at_the_proxy() -> None:
+    (closed,) = (rule for rule in rules() if rule.startswith("return status 404"))
+    assert closed.endswith(" if { path,url_dec -m beg /metrics /internal }")
+
+
 def test_haproxy_takes_the_configuration() -> None:
     program = shutil.which("haproxy")
     if program is None:
+        assert os.environ.get("GITHUB_ACTIONS") != "true", "ci.yml installs haproxy"
         pytest.skip("haproxy is not installed")
     checked = subprocess.run(
         [program, "-c", "-f", str(ROOT / "deploy/proxy/haproxy.cfg")],
@@ -120,13 +149,27 @@ def test_haproxy_takes_the_configuration() -> None:
 
 
 def test_prometheus_asks_every_replica_of_every_service() -> None:
-    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     found = {
         (job["job_name"], names["names"][0], names["port"])
-        for job in jobs
+        for job in JOBS
         for names in job.get("dns_sd_configs", [])
     }
     assert found == {(service.module, service.module, service.port) for service in SERVICES}
+
+
+def test_whatever_is_asked_is_missed_when_it_is_gone() -> None:
+    (alert,) = (
+        rule["expr"]
+        for group in ALERTS["groups"]
+        for rule in group["rules"]
+        if rule["alert"] == "ServiceDown"
+    )
+    (panel,) = (expression for expression in expressions() if expression.startswith("count(absent(up"))
+    for expression in (alert, panel):
+        down = [
+            f'absent(up{{job="{job["job_name"]}"}}) or up{{job="{job["job_name"]}"}} == 0' for job in JOBS
+        ]
+        assert expression in (" or ".join(down), f"count({' or '.join(down)}) or vector(0)")
 
 
 def expressions() -> list[str]:

@@ -44,6 +44,13 @@ def test_every_port_on_the_host_is_in_the_table() -> None:
     assert [port for port in published if f"| {port} |" not in PAGE] == []
 
 
+def test_no_command_of_the_page_leaves_out_what_env_adds() -> None:
+    # With -f Compose passes over COMPOSE_FILE, and so over TLS at the proxy.
+    assert re.findall(r"docker compose -f[^`\n]*", PAGE) == []
+    (named,) = set(re.findall(r"COMPOSE_FILE=([\w./:-]+)", PAGE))
+    assert tuple(named.split(":")) == COMPOSE_FILES
+
+
 def test_what_the_page_points_to_is_there() -> None:
     named = re.findall(r"`((?:deploy|docs|secrets|tools)/[^`\s]*|[\w-]+\.yml)`", PAGE)
     made_elsewhere = {"secrets/", "secrets/token_signing_key.pem", "docker-compose.override.yml"}

@@ -16,6 +16,8 @@ SCRIPT = ROOT / ".github/scripts/roll_out.sh"
 DOCKER = """#!/bin/sh
 echo "$CARILLON_IMAGE $*" >> "$FAKE/asked"
 test -f .env || exit 9
+. ./.env
+for file in $(echo "$COMPOSE_FILE" | tr : ' '); do test -f "$file" || exit 8; done
 case "$2" in
   up) case " $BROKEN " in *" $CARILLON_IMAGE "*) exit 1 ;; esac; echo "$CARILLON_IMAGE" > "$FAKE/running" ;;
   port) echo 0.0.0.0:8000 ;;
@@ -39,6 +41,8 @@ class Host:
         release = self.folder / "releases" / version
         release.mkdir(parents=True)
         (release / "image").write_text(f"carillon:{version}\n")
+        shutil.copy(ROOT / "docker-compose.yml", release)
+        shutil.copytree(ROOT / "deploy", release / "deploy")
         shutil.copy(SCRIPT, release)
 
     def roll_out(self, version: str, **trouble: str) -> subprocess.CompletedProcess[str]:
@@ -113,6 +117,18 @@ def test_a_first_version_has_nothing_to_go_back_to(host: Host) -> None:
     assert done.returncode == 1
     assert "no version before it" in done.stderr
     assert not (host.folder / "current").exists()
+
+
+def test_a_roll_out_keeps_to_the_compose_files_that_env_names(host: Host) -> None:
+    files = "docker-compose.yml:deploy/tls.yml:docker-compose.override.yml"
+    (host.folder / ".env").write_text(f"COMPOSE_FILE={files}\n")
+    (host.folder / "docker-compose.override.yml").write_text("services: {}\n")
+    host.upload("1.0.0")
+    done = host.roll_out("1.0.0")
+    assert done.returncode == 0, done.stderr
+    asked = (host.folder / "asked").read_text().split()
+    # Each of these would have Compose pass over what stands in .env.
+    assert {"-f", "--file", "--env-file", "--project-directory", "--scale"} & set(asked) == set()
 
 
 def test_without_secrets_nothing_is_started(host: Host) -> None:
