@@ -1,7 +1,7 @@
 """A backlog: how it drains, what urgent messages meet meanwhile, and whether memory stays flat."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -9,16 +9,20 @@ from carillon.bench.accept import BATCH
 from carillon.bench.accounting import Account, account
 from carillon.bench.figures import Latency, latency, per_second
 from carillon.bench.generator import Load
+from carillon.bench.journal import Arrival
+from carillon.bench.load_plan import LoadResult
 from carillon.bench.stand import Collection, Stand
 from carillon.embedded.postgres import EmbeddedPostgres
 
 _URGENT_PER_S = 5.0
-_URGENT_AT_MOST = 5_000
+_URGENT_AT_MOST = 20_000  # more than an hour of them
+_BEFORE_S = 1.0
 _SAMPLE_EVERY_S = 2.0
 _LOAD_WITHIN_S = 1800.0
 _SHARES = 10
 _ASK_EVERY_S = 1.0
-_UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+# Urgent messages come all the while: of those, one is often on its way.
+_UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL AND lane <> 'urgent'"
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +34,17 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     most_mb: float
 
 
+class Urgent(msgspec.Struct, frozen=True, kw_only=True):
+    """From when an urgent message was due to its mail at the sink: of those that were due while the backlog
+    was accepted and published, and of those from then to the end of the drain."""
+
+    filling: Latency | None
+    draining: Latency | None
+
+
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
-    """Rates in the first and last tenth of what was left once the broker had all of it. `urgent` counts from
-    when a message was due to the mail at the sink, `elsewhere` is the number of cores that others kept
-    busy."""
+    """Rates in the first and last tenth of what was left once the broker had all of it; `elsewhere` is the
+    number of cores that others kept busy during the drain."""
 
     broker: str
     count: int
@@ -43,32 +54,33 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     drain_per_s: float
     first_per_s: float
     last_per_s: float
-    urgent: Latency | None
+    urgent: Urgent
     memory: Memory
     elsewhere: float
 
 
 def measure_backlog(stand: Stand, server: EmbeddedPostgres, *, count: int) -> Backlog:
-    """Accept `count` in batches, much faster than they can be sent, and watch them go; from when
-    the broker has all of it five urgent messages a second come in."""
-    collection = stand.collection()
-    with stand.generating(Load(count=count, connections=4, batch=BATCH)) as generator:
-        while generator.running:
-            collection.look()
-        result = generator.wait(timeout_s=_LOAD_WITHIN_S)
-    bulk = set(result.accepted_ids())
-    _wait_published(server, collection)
-    whole_ns = time.monotonic_ns()
-    samples: list[float] = []
+    """Accept `count` in batches, much faster than they can be sent, and watch them go; from before the first
+    batch to the end five urgent messages a second come in."""
+    load = Load(count=count, connections=4, batch=BATCH)
     urgent_load = Load(count=_URGENT_AT_MOST, connections=4, rate=_URGENT_PER_S, priority=9)
-    with stand.generating(urgent_load) as generator:
+    samples: list[float] = []
+    collection = stand.collection()
+    with stand.generating(urgent_load) as urgent_generator:
+        _wait_flowing(collection)
+        with stand.generating(load) as generator:
+            while generator.running:
+                collection.look()
+            result = generator.wait(timeout_s=_LOAD_WITHIN_S)
+        bulk = set(result.accepted_ids())
+        _wait_published(server, collection)
+        whole_ns = time.monotonic_ns()
         stand.meter.reset()
         _drain(stand, collection, bulk, samples)
         elsewhere = stand.meter.read().elsewhere
-        urgent = generator.end(timeout_s=_LOAD_WITHIN_S)
+        urgent = urgent_generator.end(timeout_s=_LOAD_WITHIN_S)
     promised = bulk | set(urgent.accepted_ids())
     collection.finish(promised)
-    due = {each: answer.due_ns for answer in urgent.answers for each in answer.ids}
     drained = sorted(
         each.at_ns for each in collection.arrivals if each.notification_id in bulk and each.at_ns > whole_ns
     )
@@ -79,8 +91,7 @@ def measure_backlog(stand: Stand, server: EmbeddedPostgres, *, count: int) -> Ba
         account=account(
             asked=count + len(urgent.answers),
             accepted=promised,
-            unanswered=BATCH * sum(answer.status == 0 for answer in result.answers)
-            + sum(answer.status == 0 for answer in urgent.answers),
+            unanswered=load.unanswered(result) + urgent_load.unanswered(urgent),
             arrived=[each.notification_id for each in collection.arrivals],
         ),
         accepted_per_s=per_second(len(bulk), start_ns=result.started_ns, end_ns=result.ended_ns),
@@ -88,16 +99,32 @@ def measure_backlog(stand: Stand, server: EmbeddedPostgres, *, count: int) -> Ba
         drain_per_s=_rate(drained),
         first_per_s=first_per_s,
         last_per_s=last_per_s,
-        urgent=latency(
-            [
-                each.at_ns - due[each.notification_id]
-                for each in collection.arrivals
-                if each.notification_id in due
-            ]
-        ),
+        urgent=in_phases(urgent, collection.arrivals, start_ns=result.started_ns, whole_ns=whole_ns),
         memory=summed_up(samples),
         elsewhere=elsewhere,
     )
+
+
+def in_phases(urgent: LoadResult, arrivals: Iterable[Arrival], *, start_ns: int, whole_ns: int) -> Urgent:
+    """By when they were due: filling from `start_ns` on, the first batch, to `whole_ns`, when the broker had
+    the last; draining afterwards. What was due before belongs to neither."""
+    due = {each: answer.due_ns for answer in urgent.answers for each in answer.ids}
+    filling: list[int] = []
+    draining: list[int] = []
+    for arrival in arrivals:
+        due_ns = due.get(arrival.notification_id)
+        if due_ns is not None and due_ns >= start_ns:
+            (filling if due_ns < whole_ns else draining).append(arrival.at_ns - due_ns)
+    return Urgent(filling=latency(filling), draining=latency(draining))
+
+
+def _wait_flowing(collection: Collection) -> None:
+    """Until the first urgent message has arrived, and a second longer."""
+    while not collection.seen and not collection.is_stuck:
+        collection.look()
+    until = time.monotonic() + _BEFORE_S
+    while time.monotonic() < until:
+        collection.look()
 
 
 def _wait_published(server: EmbeddedPostgres, collection: Collection) -> None:

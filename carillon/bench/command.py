@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -56,11 +57,19 @@ def bench(
         profile=profile,
         sink=sink,
     )
-    report = _measured(programme)
+    signal.signal(signal.SIGTERM, _end)
+    folder = Path(tempfile.mkdtemp(prefix="carillon-bench-"))
+    folder.chmod(0o755)
+    say = Console(stderr=True, highlight=False)
+    report = measured(
+        lambda: run_programme(programme, folder=folder, say=lambda text: say.print(text, style="dim")),
+        folder=folder,
+    )
     print_report(report, Console())
     if json is not None:
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if not report.is_whole:
+        print(f"The logs, the databases and what the sink has taken are in {folder}.", file=sys.stderr)
         raise typer.Exit(_NOT_WHOLE)
 
 
@@ -70,15 +79,13 @@ def chosen_parts(only: list[Part], *, backlog: bool, idle: bool) -> frozenset[Pa
     return frozenset(named) or _USUAL
 
 
-def _measured(programme: Programme) -> Report:
-    """Leaves nothing behind, except the logs of what did not work."""
-    signal.signal(signal.SIGTERM, _end)
-    folder = Path(tempfile.mkdtemp(prefix="carillon-bench-"))
-    folder.chmod(0o755)
-    say = Console(stderr=True, highlight=False)
+def measured(measure: Callable[[], Report], *, folder: Path) -> Report:
+    """Removes `folder`, except where something could not be measured, or did not arrive exactly once: then
+    what is in it tells why. Ends the command where there is no report."""
     keep = False
     try:
-        return run_programme(programme, folder=folder, say=lambda text: say.print(text, style="dim"))
+        report = measure()
+        keep = not report.is_whole
     except SetupError as error:
         keep = True
         print(f"{error} The logs are in {folder}.", file=sys.stderr)
@@ -88,6 +95,7 @@ def _measured(programme: Programme) -> Report:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+    return report
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

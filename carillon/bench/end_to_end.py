@@ -55,7 +55,7 @@ def told(stand: Stand, seen: Observation) -> EndToEnd:
         account=account(
             asked=seen.load.count,
             accepted=result.accepted_ids(),
-            unanswered=seen.load.batch * sum(answer.status == 0 for answer in result.answers),
+            unanswered=seen.load.unanswered(result),
             arrived=[each.notification_id for each in arrivals],
         ),
         accepted_per_s=per_second(len(due), start_ns=result.started_ns, end_ns=result.ended_ns),

@@ -1,5 +1,6 @@
 """Running the load generator against a system."""
 
+import math
 import secrets
 import signal
 import subprocess
@@ -29,6 +30,19 @@ class Load:
     batch: int = 1
     rate: float | None = None
     priority: int = 5
+
+    @property
+    def requests(self) -> int:
+        """How many; the last may hold fewer than `batch`."""
+        return math.ceil(self.count / self.batch)
+
+    def unanswered(self, result: LoadResult) -> int:
+        """How many notifications were in requests that were sent, and not answered."""
+        return sum(
+            min(self.batch, self.count - answer.number * self.batch)
+            for answer in result.answers
+            if answer.status == 0
+        )
 
 
 class Generator:

@@ -27,6 +27,7 @@ _STOPS_WITHIN_S = 45.0
 _READY = "Carillon is up."
 _OFFSETS = range(10_000, 40_000, 10)
 _TRIES = 50
+_OTHER_BROKERS = ("CARILLON_BROKER_URL", "CARILLON_BENCH_BROKER_URL")
 _USUAL_PORTS = (1025, 8025, 8026, *(service.port for service in SERVICES))
 
 
@@ -45,7 +46,6 @@ class Setting:
 def running_installation(setting: Setting) -> Iterator[System]:
     """Everything up, recipients and a template there; stopped in order. Raises SetupError."""
     setting.folder.mkdir(mode=0o755)
-    setting.servers.forget_installation()
     log = setting.folder / "up.log"
     process = child.spawn(
         [sys.executable, "-m", "carillon", "up"],
@@ -66,7 +66,7 @@ def running_installation(setting: Setting) -> Iterator[System]:
 
 
 def _environment(setting: Setting) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in ("CARILLON_BROKER_URL",)}
+    inherited = {name: value for name, value in os.environ.items() if name not in _OTHER_BROKERS}
     own = {
         "CARILLON_HOME": str(setting.folder / "home"),
         "CARILLON_PORT_OFFSET": os.environ.get("CARILLON_PORT_OFFSET") or str(_free_offset()),

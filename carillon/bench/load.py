@@ -41,7 +41,7 @@ async def run(plan: LoadPlan, *, enough: asyncio.Event) -> LoadResult:
     ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu_s
     for connection in connections:
         connection.close()
-    answers = [Answer(*times, reply.status, _ids(reply)) for times, reply in timed]
+    answers = [Answer(*seen, reply.status, _ids(reply)) for seen, reply in timed]
     return LoadResult(started_ns=started_ns, ended_ns=ended_ns, cpu_s=cpu_s, answers=answers)
 
 
@@ -51,8 +51,8 @@ async def _send(
     *,
     due: Sequence[int] | None,
     enough: asyncio.Event,
-) -> list[tuple[tuple[int, int, int], Reply]]:
-    timed: list[tuple[tuple[int, int, int], Reply]] = []
+) -> list[tuple[tuple[int, int, int, int], Reply]]:
+    timed: list[tuple[tuple[int, int, int, int], Reply]] = []
     numbers = iter(range(len(requests)))
 
     async def ask_on(connection: HttpConnection) -> None:
@@ -64,7 +64,8 @@ async def _send(
                 return
             sent = time.monotonic_ns()
             reply = await connection.ask(requests[number], within_s=_ANSWER_WITHIN_S)
-            timed.append(((sent if due is None else due[number], sent, time.monotonic_ns()), reply))
+            was_due = sent if due is None else due[number]
+            timed.append(((number, was_due, sent, time.monotonic_ns()), reply))
 
     await asyncio.gather(*(ask_on(connection) for connection in connections))
     return timed

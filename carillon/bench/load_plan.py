@@ -24,9 +24,11 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """One request, on `time.monotonic_ns()`'s clock. `due_ns` is when it was to be sent, in a closed loop
-    the same as `sent_ns`. `status` is 0 where the connection broke before the answer."""
+    """One request, the `number`-th line from 0, on `time.monotonic_ns()`'s clock. `due_ns` is when it
+    was to be sent, in a closed loop the same as `sent_ns`. `status` is 0 where the connection broke before
+    the answer."""
 
+    number: int
     due_ns: int
     sent_ns: int
     done_ns: int

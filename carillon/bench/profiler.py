@@ -1,17 +1,18 @@
 """Where the time goes: py-spy samples the gateway and the email service."""
 
-import contextlib
 import shutil
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from carillon.bench.pipeline import prepare_environment
 from carillon.embedded import child
+from carillon.setup_error import SetupError
 
 _PER_SECOND = "200"
 _STOPS_WITHIN_S = 30.0
@@ -27,41 +28,68 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """The top lines of one process."""
+    """The top lines of one process; `failure` is py-spy's own word where it has seen nothing."""
 
     process: str
     samples: int
-    in_itself: list[Line]
-    with_below: list[Line]
+    failure: str = ""
+    in_itself: list[Line] = []
+    with_below: list[Line] = []
 
 
 class Profiler:
-    """Samples from its making on until `end`."""
+    """Samples while its body runs. Raises SetupError where there is no py-spy."""
 
     def __init__(self, pids: Mapping[str, int], *, folder: Path) -> None:
-        program = shutil.which("py-spy") or str(prepare_environment().with_name("py-spy"))
-        self._running: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
-        for name in PROFILED:
-            stacks = folder / f"{name}.stacks"
-            command = [program, "record", "--format", "raw", "--rate", _PER_SECOND]
-            command += ["--function", "--nonblocking"]
-            process = child.spawn(
-                [*command, "--output", stacks, "--pid", str(pids[name])],
-                log=folder / "py-spy.log",
-                death_signal=signal.SIGTERM,
-            )
-            self._running.append((name, stacks, process))
+        self._pids, self._folder = pids, folder
+        self._running: list[subprocess.Popen[bytes]] = []
 
-    def end(self) -> list[Profile]:
-        """What was seen; nothing of a process that could not be sampled."""
-        profiles = []
-        for name, stacks, process in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+    def __enter__(self) -> Self:
+        program = shutil.which("py-spy") or str(prepare_environment().with_name("py-spy"))
+        try:
+            for name in PROFILED:
+                self._running.append(self._sampling(program, name))
+        except OSError as error:
+            self._stop()
+            raise SetupError(f"py-spy cannot be started ({error}).") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def profiles(self) -> list[Profile]:
+        """What was seen, of each; or why nothing was."""
+        return [
+            read_profile(name, stacks=self._stacks(name), log=self._log(name), ended_with=process.returncode)
+            for name, process in zip(PROFILED, self._running, strict=True)
+        ]
+
+    def _sampling(self, program: str, name: str) -> subprocess.Popen[bytes]:
+        command = [program, "record", "--format", "raw", "--rate", _PER_SECOND, "--function", "--nonblocking"]
+        return child.spawn(
+            [*command, "--output", self._stacks(name), "--pid", str(self._pids[name])],
+            log=self._log(name),
+            death_signal=signal.SIGTERM,
+        )
+
+    def _stop(self) -> None:
+        for process in self._running:
             child.stop(process, (signal.SIGINT, _STOPS_WITHIN_S))
-            if stacks.exists():
-                profiles.append(summed_up(name, stacks.read_text(errors="replace").splitlines()))
-        return profiles
+
+    def _stacks(self, name: str) -> Path:
+        return self._folder / f"{name}.stacks"
+
+    def _log(self, name: str) -> Path:
+        return self._folder / f"py-spy-{name}.log"
+
+
+def read_profile(name: str, *, stacks: Path, log: Path, ended_with: int) -> Profile:
+    """From what py-spy has left."""
+    lines = stacks.read_text(errors="replace").splitlines() if stacks.exists() else []
+    if lines:
+        return summed_up(name, lines)
+    why = child.last_words(log, marks=("Error: ", "Reason: "))
+    return Profile(process=name, samples=0, failure=f"ended with {ended_with}: {why}")
 
 
 def summed_up(process: str, stacks: Iterable[str]) -> Profile:

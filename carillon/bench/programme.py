@@ -96,9 +96,9 @@ class _Bench:
                 report.end_to_end.extend(self._end_to_end(stand))
             if self._programme.profile and is_first:
                 self._say(f"{transport.value}: end to end, profiled")
-                profiler = Profiler(stand.system.own, folder=self._folder)
-                end_to_end(stand, Load(count=self._programme.count))
-                report.profiles.extend(profiler.end())
+                with Profiler(stand.system.own, folder=self._folder) as profiler:
+                    report.profiled.append(end_to_end(stand, Load(count=self._programme.count)))
+                report.profiles.extend(profiler.profiles())
             if Part.PACED in parts:
                 self._say(f"{transport.value}: {PACE_PER_S:.0f}/s")
                 report.paced.append(end_to_end(stand, Load(count=self._programme.count, rate=PACE_PER_S)))
@@ -115,6 +115,7 @@ class _Bench:
     def measure_pipeline(self, report: Report) -> Report:
         """End to end, as often and as many."""
         self._say("starting the pipeline")
+        self._servers.forget_installation()
         with running_pipeline(
             self._folder / PIPELINE, servers=self._servers, sink=self._sink, recipients=RECIPIENTS
         ) as system:
@@ -137,6 +138,7 @@ class _Bench:
     @contextlib.contextmanager
     def _carillon(self, transport: Transport) -> Iterator[Stand]:
         self._say(f"{transport.value}: starting Carillon")
+        self._servers.forget_installation()
         rabbitmq = transport is Transport.RABBITMQ
         setting = Setting(
             folder=self._folder / f"carillon-{transport.value}",

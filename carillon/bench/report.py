@@ -14,7 +14,8 @@ _MOST_ELSEWHERE_CORES = 0.4
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the JSON file holds. Every list is empty where its part was not asked for."""
+    """What the JSON file holds. Every list is empty where its part was not asked for. `profiled` are the
+    runs that py-spy watched, which slows them: they count for what was lost, and for no figure."""
 
     machine: Machine
     end_to_end: list[EndToEnd] = []
@@ -22,6 +23,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     accept: list[Accepting] = []
     backlog: list[Backlog] = []
     idle: list[Idle] = []
+    profiled: list[EndToEnd] = []
     profiles: list[Profile] = []
     comparison: Comparison | None = None
     targets: list[Target] = []
@@ -29,7 +31,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_whole(self) -> bool:
         """Whether everything that was accepted arrived, and once."""
-        accounts = [run.account for run in self.end_to_end + self.paced]
+        accounts = [run.account for run in self.end_to_end + self.paced + self.profiled]
         accounts += [run.account for run in self.backlog]
         return all(each.is_whole for each in accounts) and all(run.is_whole for run in self.accept)
 

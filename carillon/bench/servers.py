@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from carillon.plan import BROKER_DATABASE
 from carillon.services import SERVICES
 from carillon.setup_error import SetupError
 
-_PASSWORD = "bench"
+_BROKER_VARIABLE = "CARILLON_BENCH_BROKER_URL"
 
 
 class BenchServers:
@@ -21,10 +22,11 @@ class BenchServers:
 
     def __init__(self, folder: Path) -> None:
         self.postgres = EmbeddedPostgres(
-            data=folder / "postgres", password=_PASSWORD, log=folder / "postgres.log"
+            data=folder / "postgres", password=secrets.token_urlsafe(24), log=folder / "postgres.log"
         )
-        self.redis = EmbeddedRedis(password=_PASSWORD, log=folder / "redis.log")
+        self.redis = EmbeddedRedis(password=secrets.token_urlsafe(24), log=folder / "redis.log")
         self._rabbitmq: EmbeddedRabbitMQ | None = None
+        self._vhosts: set[str] = set()
         self._folder = folder
 
     def pids(self) -> dict[str, int]:
@@ -36,26 +38,34 @@ class BenchServers:
 
     def rabbitmq_url(self, vhost: str) -> str:
         """A fresh virtual host on a node of our own, started when it is first asked for; where none is
-        installed, the one of CARILLON_BROKER_URL, whose cost is not seen. Raises SetupError."""
+        installed, the one of CARILLON_BENCH_BROKER_URL, whose cost is not seen. Never that of
+        CARILLON_BROKER_URL: an installation's orders are in it. Raises SetupError."""
         if self._rabbitmq is None and find_rabbitmq() is None:
-            given = os.environ.get("CARILLON_BROKER_URL", "")
+            given = os.environ.get(_BROKER_VARIABLE, "")
             if given.startswith(("amqp:", "amqps:")):
                 return given
             raise SetupError(
-                "RabbitMQ is not installed: install it, name one in CARILLON_BROKER_URL, or measure with "
-                "--broker postgres --no-pipeline."
+                f"RabbitMQ is not installed: install it, name an empty virtual host in {_BROKER_VARIABLE} "
+                "(amqp://…), or measure with --broker postgres --no-pipeline."
             )
         if self._rabbitmq is None:
             folder = self._folder / "rabbitmq"
             folder.mkdir(mode=0o755)
             self._rabbitmq = EmbeddedRabbitMQ(folder=folder)
             self._rabbitmq.start()
+        self._vhosts.add(vhost)
         return self._rabbitmq.create_vhost(vhost)
 
     def forget_installation(self) -> None:
-        """Drop what a former installation has left in PostgreSQL."""
+        """Drop what an installation has left in PostgreSQL and RabbitMQ: the next system shall have servers
+        with nothing in them. On a RabbitMQ that is not ours everything stays."""
         for database in (*(service.database for service in SERVICES), BROKER_DATABASE):
             self.postgres.run_sql(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        if self._rabbitmq is not None:
+            for vhost in self._vhosts:
+                with contextlib.suppress(TimeoutError):  # of a great many messages; the node goes on with it
+                    self._rabbitmq.delete_vhost(vhost)
+        self._vhosts.clear()
 
     def versions(self) -> dict[str, str]:
         """Of those that run."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from carillon.bench.accept import Accepting
@@ -21,12 +22,13 @@ def print_report(report: Report, console: Console) -> None:
     """Everything that is in it."""
     console.print(_machine(report.machine), highlight=False)
     runs = [*report.end_to_end, *report.paced]
-    tables = [
-        _runs(runs) if runs else None,
+    tables: list[Table | str | None] = [
+        _runs(runs, title="End to end") if runs else None,
         *(_cost(run) for run in runs),
         _accepting(report.accept) if report.accept else None,
         *(_backlog(run) for run in report.backlog),
         *(_idle(run) for run in report.idle),
+        _runs(report.profiled, title="While py-spy watched") if report.profiled else None,
         *(_profile(profile) for profile in report.profiles),
         _targets(report.targets),
     ]
@@ -64,10 +66,10 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _runs(runs: Sequence[EndToEnd]) -> Table:
+def _runs(runs: Sequence[EndToEnd], *, title: str) -> Table:
     """A column for each, so that it fits into a terminal of the usual width."""
     titles = [f"{run.system}\non {run.broker}\n{_load(run)}" for run in runs]
-    table = _table(f"End to end ({runs[0].sink} sink)", "", *titles)
+    table = _table(f"{title} ({runs[0].sink} sink)", "", *titles)
     lines: list[tuple[str, Callable[[EndToEnd], str]]] = [
         ("notifications", lambda run: str(run.count)),
         ("accepted/s", lambda run: f"{run.accepted_per_s:.0f}"),
@@ -103,14 +105,14 @@ def _cost(run: EndToEnd) -> Table:
 
 def _accepting(cells: Sequence[Accepting]) -> Table:
     table = _table(
-        "Accepting alone", "connections", "in each\nrequest", "count", "accepted\n/s", "request,\np50/p99 ms",
+        "Accepting alone", "connections", "requests", "in each", "accepted\n/s", "request,\np50/p99 ms",
         "CPU ms\neach", "accepted", "stored",
     )  # fmt: skip
     for cell in cells:
         table.add_row(
             str(cell.connections),
+            str(cell.requests),
             str(cell.batch),
-            str(cell.count),
             f"{cell.per_s:.0f}",
             _latency(cell.latency),
             f"{cell.own_cpu_ms:.3f}",
@@ -126,7 +128,9 @@ def _backlog(run: Backlog) -> Table:
     table.add_row("waiting when the broker had all", str(run.waiting))
     table.add_row("drained/s", f"{run.drain_per_s:.0f}")
     table.add_row("drained/s, first and last tenth", f"{run.first_per_s:.0f}, {run.last_per_s:.0f}")
-    table.add_row("urgent to the sink, p50/p99 ms", _latency(run.urgent))
+    table.add_row("urgent to the sink, p50/p99 ms, while it is", "")
+    table.add_row("  accepted and published", _counted(run.urgent.filling))
+    table.add_row("  drained", _counted(run.urgent.draining))
     memory = run.memory
     table.add_row(
         "PSS MB, first and last tenth, most",
@@ -145,7 +149,9 @@ def _idle(run: Idle) -> Table:
     return table
 
 
-def _profile(profile: Profile) -> Table:
+def _profile(profile: Profile) -> Table | str:
+    if profile.failure:
+        return f"[red]py-spy has seen nothing of {profile.process}:[/red] {escape(profile.failure)}"
     table = _table(f"Where {profile.process} spends its time ({profile.samples} samples)", "in itself", "%")
     for line in profile.in_itself:
         table.add_row(line.name, f"{100 * line.share:.1f}")
@@ -169,6 +175,10 @@ def _account(account: Account) -> str:
     other = account.refused + account.unanswered + account.unexpected
     numbers = (account.lost, account.duplicates, other)
     return " / ".join(f"[red]{number}[/red]" if number else "0" for number in numbers)
+
+
+def _counted(found: Latency | None) -> str:
+    return "-" if found is None else f"{_latency(found)} (of {found.count})"
 
 
 def _latency(found: Latency | None) -> str:

@@ -16,6 +16,7 @@ from shared.contracts.channels import Channel
 _TIMEOUT_S = 60.0
 _PAGE = 500
 _AT_ONCE = 8
+_LATE_WITHIN_S = 1.0
 _UUID_LENGTH = 36
 
 
@@ -76,12 +77,19 @@ class _PushPage(msgspec.Struct, frozen=True):
 class Arrivals:
     """The mailbox at one URL, which speaks as Mailpit does, and the push stand-in at another.
 
-    Raises SetupError where one of them cannot be asked.
+    `pause_s` is how long what comes late, a duplicate above all, is waited for. Raises SetupError where one
+    of the two cannot be asked.
     """
 
     def __init__(
-        self, *, mailbox: str, push_standin: str, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        *,
+        mailbox: str,
+        push_standin: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        pause_s: float = _LATE_WITHIN_S,
     ) -> None:
+        self._pause_s = pause_s
         self._urls = (f"{mailbox}/api/v1", f"{push_standin}/api/v1")
         self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False, transport=transport)
         self._turn = asyncio.Semaphore(_AT_ONCE)
@@ -105,8 +113,9 @@ class Arrivals:
     ) -> list[Arrival]:
         """Everything since then that is of one of these notifications or to one of these addresses.
 
-        `advance` is called for each. The list is read once more after the contents, for what comes late.
+        `advance` is called for each. The list is read until, after a pause, it holds nothing new.
         """
+        has_paused = False
         found: dict[tuple[Channel, str], Arrival] = {}
 
         def is_ours(notification_id: UUID | None, to: Iterable[str]) -> bool:
@@ -131,7 +140,12 @@ class Arrivals:
                 and is_ours(_notification_id(each.data.get("notification_id", "")), [each.token])
             ]
             if not mails and not pushes:
-                return list(found.values())
+                if has_paused:
+                    return list(found.values())
+                await asyncio.sleep(self._pause_s)
+                has_paused = True
+                continue
+            has_paused = False
             for push in pushes:
                 found[Channel.PUSH, push.id] = _arrival_of(push)
                 advance()

@@ -1,4 +1,5 @@
-"""A RabbitMQ node of our own, for the tests: from the PATH, on the loopback interface, data thrown away.
+"""A RabbitMQ node of our own: from the PATH, on the loopback interface, data thrown away. For the demo
+(`--broker rabbitmq`), the bench and the tests; an installation is given a RabbitMQ that is looked after.
 
 Node, distribution and epmd ports are private, so that it neither meets nor disturbs a RabbitMQ that runs on
 the machine. `RABBITMQ_…` variables: https://www.rabbitmq.com/docs/configure#customise-environment.
