@@ -75,7 +75,7 @@ _Waiting = tuple[_Key, asyncio.Future[FoundRecipient]]
 
 
 class RecipientLookup:
-    """Single look-ups, asked together: those of 10 ms in one call, at most 200 in it, at most 2 calls
+    """Single look-ups, asked together: those of 14 ms in one call, at most 200 in it, at most 2 calls
     at a time; while they are under way, the next one grows. Nothing is kept: every look-up is answered by
     a call that starts after it."""
 
@@ -83,7 +83,7 @@ class RecipientLookup:
         self,
         client: UserClient,
         *,
-        max_wait_s: float = 0.010,
+        max_wait_s: float = 0.014,
         max_batch: int = 200,
         max_calls: int = 2,
     ) -> None:

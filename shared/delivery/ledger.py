@@ -22,7 +22,7 @@ from shared.delivery.ledger_rows import (
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 """Of the ledger, for `python -m X_service migrate`."""
-GATHER_S = 0.015
+GATHER_S = 0.025
 """Nobody waits for an answer here, so a group may take its time to grow: each costs a commit."""
 CLAIMS_GATHER_S = 0.003
 """But who claims holds one of the lane's few slots."""

@@ -23,7 +23,7 @@ from shared.delivery.metrics import ENDED
 
 log = structlog.get_logger()
 
-GATHER_S = 0.015
+GATHER_S = 0.025
 MOST_IN_ONE = 100
 """Reports in a message: with a long history each still far from the broker's limit."""
 
