@@ -36,6 +36,7 @@ from shared.contracts.http.notification_answers import BatchAccepted, BatchResul
 from shared.database.engine import Connection, Database
 from shared.database.errors import DatabaseUnavailable, unavailability
 from shared.process.clock import Clock
+from shared.process.crash_points import CrashPoint, reach
 from shared.web.problems import TYPE_PREFIX
 
 AT_ONCE = 2
@@ -122,6 +123,7 @@ class Batches:
             if batch.claim is not None:
                 await keep_answer(connection, owner=batch.owner, key=batch.claim.key, response=body)
         # Out of the block and so committed.
+        reach(CrashPoint.ACCEPT_COMMITTED)
         self._hand_off.offer(won)
         count_accepted(won)
         return BatchAnswer(body=body, replayed=False)

@@ -25,6 +25,7 @@ from gateway_service.storage.notifications import Notification
 from shared.database.engine import Connection, Database
 from shared.database.errors import DatabaseUnavailable, Overloaded, unavailability
 from shared.database.group_commit import GroupCommit
+from shared.process.crash_points import CrashPoint, reach
 
 _TRIES = 3
 SHORT_PATIENCE_MS = 100
@@ -102,6 +103,7 @@ class Submissions:
     async def _flush(self, submissions: list[Submission]) -> list[Answer | Exception]:
         async with self._database.connection() as connection:
             stored, failed = await _accept_patiently(connection, submissions)
+            reach(CrashPoint.ACCEPT_COMMITTED)
             won = [item.notification for item in submissions if item.notification.id in stored]
             # Here and not in `submit`: a caller that hung up must not cost its notification two seconds.
             self._hand_off.offer(won)

@@ -15,6 +15,7 @@ from shared.contracts.delivery import DeliveryParked
 from shared.database.engine import Database
 from shared.process.clock import Clock
 from shared.process.correlation import bind_correlation_id
+from shared.process.crash_points import CrashPoint, reach
 from shared.process.identifiers import uuid7
 
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Failures:
         now = self._clock.now()
         failure = FailedDelivery(id=uuid7(), parked=parked, at=now)
         await take_over(self._database, [parked.report], now=now, failure=failure)
+        reach(CrashPoint.FAILURE_COMMITTED)
 
     async def _keep_bytes(self, delivery: Delivery, *, kind: str, error: str) -> None:
         message = UnreadableMessage(

@@ -16,6 +16,7 @@ from gateway_service.storage.outbox import RunKey
 from shared.broker.interface import Broker
 from shared.contracts.channels import Lane
 from shared.contracts.http.notification_answers import NotificationStatus
+from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 
@@ -104,6 +105,7 @@ async def publish(
     """Publish, and have noted what the broker has confirmed, which is the answer."""
     began = time.monotonic()
     receipts = await broker.publish([release_message(notification) for notification in batch])
+    reach(CrashPoint.RELAY_CONFIRMED)
     confirmed = [
         notification for notification, receipt in zip(batch, receipts, strict=True) if receipt.error is None
     ]

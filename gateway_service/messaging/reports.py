@@ -17,6 +17,7 @@ from shared.database.engine import Database
 from shared.database.group_commit import GroupCommit
 from shared.process.clock import Clock
 from shared.process.correlation import correlation_scope
+from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 
@@ -76,5 +77,6 @@ class Reports:
 
     async def _flush(self, reports: list[DeliveryReported]) -> list[None]:
         closed = await take_over(self._database, reports, now=self._clock.now())
+        reach(CrashPoint.REPORTS_COMMITTED)
         self._postmarks.forget(closed)
         return [None] * len(reports)

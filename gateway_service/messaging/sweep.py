@@ -14,6 +14,7 @@ from gateway_service.storage.outbox import RunKey, claim_unpublished, drop_orpha
 from gateway_service.storage.releases import load_notifications, pin_versions
 from shared.broker.interface import Broker, BrokerError
 from shared.database.engine import Database
+from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class Sweep:
             if not keys:
                 return 0
             stored = await load_notifications(connection, [key[0] for key in keys])
+        reach(CrashPoint.SWEEP_CLAIMED)
         current = [stored[key[0]] for key in keys if key[0] in stored and stored[key[0]].run == key[1]]
         await self._drop_the_rest(keys, current)
         pinned = await self._pin(current)

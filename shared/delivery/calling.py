@@ -31,6 +31,7 @@ from shared.delivery.reporter import Reporter
 from shared.delivery.retry import settle
 from shared.delivery.rota import Rota, Turn
 from shared.process.clock import Clock
+from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
@@ -134,6 +135,7 @@ class Caller(Generic[ContentT]):
         if not claimed:
             rota.cancel(turn)
             return CallEnded(claimed=False)
+        reach(CrashPoint.CLAIM_COMMITTED)
         self._leased[id(claim)] = claim
         try:
             return await self._call_and_settle(call, turn, rota, deadline=deadline)
@@ -146,6 +148,7 @@ class Caller(Generic[ContentT]):
         started_at, began = self._clock.now(), time.monotonic()
         outcome, stack = await self._call(call, turn.provider, deadline=deadline)
         took_s = time.monotonic() - began
+        reach(CrashPoint.PROVIDER_ANSWERED)
         rota.finish(turn, outcome)
         call.called()
         kind = type(outcome).__name__.lower()
@@ -175,6 +178,7 @@ class Caller(Generic[ContentT]):
                 entry=None if goes_on_throttling(entry, call.earlier) else entry,
             )
         )
+        reach(CrashPoint.SETTLEMENT_COMMITTED)
         self._count(call, turn.provider.name, kind=kind, took_s=took_s)
         log.info(
             "attempt.settled",
@@ -193,6 +197,7 @@ class Caller(Generic[ContentT]):
         if settlement.possible_duplicate:
             metrics.POSSIBLE_DUPLICATES.labels(self._channel.value).inc()
         await self._reporter.report(row, stack=stack)
+        reach(CrashPoint.OUTCOME_REPORTED)
         return CallEnded(claimed=True, step=settlement.step)
 
     async def _call(

@@ -16,6 +16,7 @@ from shared.contracts.delivery import DeliveryRequested
 from shared.delivery import metrics
 from shared.delivery.worker import Worker
 from shared.process.correlation import bind_correlation_id
+from shared.process.crash_points import CrashPoint, reach
 from shared.process.tasks import BackgroundTasks
 
 log = structlog.get_logger()
@@ -81,6 +82,7 @@ class Intake(Generic[ContentT]):
                 await delivery.park(delivery.body)
                 return
             bind_correlation_id(request.correlation_id)
+            reach(CrashPoint.MESSAGE_TAKEN)
             try:
                 step = await self._worker.deliver(request, delivery.body, known=delivery.deliveries > 1)
             except Exception:
@@ -92,3 +94,4 @@ class Intake(Generic[ContentT]):
                 await delivery.ack()
             else:
                 await delivery.retry_later(step)
+            reach(CrashPoint.MESSAGE_FINISHED)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shared.delivery.breaker import Permit, ProviderBreaker
+from shared.process.breaker import Permit, ProviderBreaker
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown
 from shared.delivery.provider import Provider
 

@@ -29,6 +29,7 @@ from shared.delivery.provider import Target
 from shared.delivery.reporter import Reporter
 from shared.delivery.rota import Rota, Turn
 from shared.delivery.slots import Slots
+from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
@@ -129,6 +130,7 @@ class Worker(Generic[ContentT]):
         if isinstance(prepared, Ended):
             await self._conclude(request, raw, rows, prepared)
             return None
+        reach(CrashPoint.MESSAGE_PREPARED)
         work = await self._work(request, raw, rows, prepared)
         results = await asyncio.gather(*(self._one(request, item, prepared) for item in work))
         if any(not result.claimed for result in results) and not known:
@@ -156,6 +158,7 @@ class Worker(Generic[ContentT]):
             ]
             if len(openings) > 1:
                 await _patiently(lambda: self._ledger.open(openings))
+                reach(CrashPoint.TARGETS_OPENED)
             return [
                 _Work(target=target, opening=opening, attempts=(), number=1, avoid=None)
                 for target, opening in zip(prepared.targets, openings, strict=True)

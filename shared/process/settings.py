@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.process import server_urls
+from shared.process import crash_points, server_urls
 
 SHORTEST_SECRET_BYTES = 32
 _PRODUCTION_REQUIRED = "production_required"
@@ -87,6 +87,21 @@ class ProcessSettings(SettingsBlock):
     def _fit_environment(cls, given: object, known: ValidationInfo) -> object:
         usual = "json" if known.data.get("environment") == "production" else "console"
         return usual if given is None else given
+
+    crash_at: str | None = Field(
+        default=None,
+        description="For experiments: the point on a notification's way at which the process is to kill itself, "
+        "as `claim.committed` or `claim.committed:3` for the third time. Refused in production. Default none.",
+    )
+
+    @field_validator("crash_at")
+    @classmethod
+    def _check_crash_point(cls, given: str | None, known: ValidationInfo) -> str | None:
+        if given is not None:
+            if known.data.get("environment") == "production":
+                raise ValueError("is for experiments, and never for production")
+            crash_points.parse(given)
+        return given
 
     host: str = Field(default="127.0.0.1", description="The address to listen on; default 127.0.0.1.")
     port: int = Field(

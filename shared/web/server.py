@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from shared.database.errors import DatabaseUnavailable
+from shared.process import crash_points
 from shared.process.logging import configure_logging
 from shared.process.settings import DatabaseSettings, ProcessSettings
 from shared.web.quiet_server import QuietServer
@@ -100,6 +101,7 @@ def run_service(
         return _migrate(settings.database_url, migrations)
     if command:
         return _refuse(f"unknown arguments: {' '.join(command)}; there is only `migrate`, or none to serve")
+    crash_points.arm(settings.crash_at)
     serve(create_app(settings), settings)
     return 0
 

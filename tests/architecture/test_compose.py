@@ -33,7 +33,10 @@ SERVICE_BLOCKS = {service.module: service for service in SERVICES}
 SECRETS = [entry.name for entry in ENTRIES if entry.name.endswith(("SECRET", "PASSWORD"))]
 ENTRY_POINTS_AS_ROOT = {"postgres", "rabbitmq"}
 STEPPING_DOWN = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
-SET_BY_NOBODY = {"port": "each service has its own, and only the proxy's is published"}
+SET_BY_NOBODY = {
+    "port": "each service has its own, and only the proxy's is published",
+    "crash_at": "production refuses it",
+}
 
 
 @pytest.fixture(scope="module")

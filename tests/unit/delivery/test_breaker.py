@@ -3,7 +3,7 @@
 import pytest
 
 from shared.contracts.delivery import Problem
-from shared.delivery.breaker import Permit, ProviderBreaker
+from shared.process.breaker import Permit, ProviderBreaker
 from shared.delivery.dry_run import DryRun
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled
 from shared.delivery.rota import Rota, Turn
