@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shared.process.breaker import Permit, ProviderBreaker
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown
 from shared.delivery.provider import Provider
+from shared.process.breaker import Permit, ProviderBreaker
 
 ContentT = TypeVar("ContentT")
 

@@ -90,8 +90,9 @@ class ProcessSettings(SettingsBlock):
 
     crash_at: str | None = Field(
         default=None,
-        description="For experiments: the point on a notification's way at which the process is to kill itself, "
-        "as `claim.committed` or `claim.committed:3` for the third time. Refused in production. Default none.",
+        description="For experiments: the point on a notification's way at which the process is to kill "
+        "itself, as `claim.committed` or `claim.committed:3` for the third time. Refused in production. "
+        "Default none.",
     )
 
     @field_validator("crash_at")

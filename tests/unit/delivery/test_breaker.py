@@ -3,10 +3,10 @@
 import pytest
 
 from shared.contracts.delivery import Problem
-from shared.process.breaker import Permit, ProviderBreaker
 from shared.delivery.dry_run import DryRun
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled
 from shared.delivery.rota import Rota, Turn
+from shared.process.breaker import Permit, ProviderBreaker
 
 PROBLEM = Problem(kind="provider.refused", message="No.")
 RETRYABLE = Retryable(problem=PROBLEM)
