@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
-from gateway_service.api import api_keys, auth, notification_reads, notifications, templates, users
+from gateway_service.api import api_keys, auth, notification_reads, notifications, resolving, templates, users
 from gateway_service.api.access import AccessControl
+from gateway_service.api.client_address import client_address
 from gateway_service.domain.acceptance import Acceptance
+from gateway_service.domain.backlog import Backlog
 from gateway_service.domain.batches import Batches
 from gateway_service.domain.reading import Reading
+from gateway_service.domain.resolving import Resolving
 from gateway_service.domain.sending import Sending
 from gateway_service.domain.submission import Submissions
+from gateway_service.messaging.backlog import BacklogWatch
 from gateway_service.messaging.post import Pace, PostOffice
 from gateway_service.settings import GatewaySettings
 from shared.broker.factory import connect_broker
@@ -23,6 +27,7 @@ from shared.database.engine import Database
 from shared.process.clock import Clock, SystemClock
 from shared.process.service_tokens import ServiceTokens
 from shared.process.version import VERSION
+from shared.web.admission import Admission
 from shared.web.app import build_app
 from shared.web.health import Readiness
 
@@ -58,32 +63,29 @@ def create_app(
         templates=template_client,
         ledgers=ledger_client,
         clock=clock,
-        pace=Pace(interval_s=settings.sweep_interval_s, ask_after_s=settings.ask_after_s),
+        pace=Pace(
+            interval_s=settings.sweep_interval_s,
+            ask_after_s=settings.ask_after_s,
+            keep_months=settings.keep_months,
+        ),
     )
     submissions = Submissions(database, post.relay)
+    backlog = Backlog(clock)
+    backlog_watch = BacklogWatch(database, backlog, settings.backlog_limits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.start()
         await broker.start(wait_s=None)
-        await template_client.start()
-        await submissions.start()
-        await post.start()
+        for part in (template_client, submissions, post, backlog_watch):
+            await part.start()
         yield
+        await backlog_watch.close()
         await post.close(submissions)
-        await recipients.close()
-        await access.close()
-        for client in (template_client, user_client, ledger_client):
-            await client.close()
-        await broker.close()
-        await database.close()
+        for last in (recipients, access, template_client, user_client, ledger_client, broker, database):
+            await last.close()
 
-    readiness = Readiness()
-    readiness.add("database", database.ping)
-    readiness.add("broker", post.check_broker)
-    readiness.add("user_service", user_client.ping)
-    readiness.add("template_service", template_client.ping)
-    readiness.add("redis", access.limits.ping, required=False)
+    readiness = _readiness(database, post, access, users=user_client, templates=template_client)
     app = build_app(
         settings=settings,
         title="Carillon",
@@ -92,6 +94,13 @@ def create_app(
         readiness=readiness,
         internal_only=False,
         form_paths=(API + auth.TOKEN_PATH,),
+        body_timeout_s=settings.body_timeout_s,
+        admission=Admission(
+            places=settings.places,
+            places_per_caller=settings.places_per_caller,
+            bulk_paths=frozenset({API + notifications.BATCH_PATH}),
+            caller_address=lambda scope: client_address(Request(scope), settings.trusted_proxies),
+        ),
     )
     app.state.access = access
     app.state.templates = template_client
@@ -103,9 +112,30 @@ def create_app(
         batches=Batches(database, post.relay, clock),
         recipients=recipients,
         users=user_client,
+        backlog=backlog,
     )
     app.state.reading = Reading(database, clock)
-    for routes in (notifications, notification_reads, auth, api_keys, users, templates):
+    app.state.resolving = Resolving(database, clock)
+    for routes in (notifications, notification_reads, resolving, auth, api_keys, users, templates):
         app.include_router(routes.router, prefix=API)
     app.include_router(auth.well_known_router)
     return app
+
+
+def _readiness(
+    database: Database,
+    post: PostOffice,
+    access: AccessControl,
+    *,
+    users: UserClient,
+    templates: TemplateClient,
+) -> Readiness:
+    """Every dependency by name."""
+    readiness = Readiness()
+    readiness.add("database", database.ping)
+    readiness.add("broker", post.check_broker)
+    readiness.add("user_service", users.ping)
+    readiness.add("template_service", templates.ping)
+    readiness.add("redis", access.limits.ping, required=False)
+    readiness.add_breakers(users.breaker, templates.breaker)
+    return readiness

@@ -1,11 +1,12 @@
 """The settings of the gateway."""
 
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
 import limits
 from pydantic import AfterValidator, Field, IPvAnyNetwork, field_validator
 
-from shared.contracts.channels import Channel
+from shared.contracts.channels import Channel, Lane
 from shared.process.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -88,6 +89,57 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, BrokerSettings, AccessS
         le=3600,
         description="Seconds after which the ledger is asked about a release without an end; doubles each "
         "time, up to 15 min; default 60.",
+    )
+    places: int = Field(
+        default=256,
+        ge=4,
+        le=10_000,
+        description="Requests in hand at once, each with up to 128 KiB of body, a batch with 256; a "
+        "larger body counts as several, and batches hold a quarter at most. Who finds no place within 50 ms "
+        "gets 503; default 256.",
+    )
+    places_per_caller: int = Field(
+        default=128,
+        ge=1,
+        le=10_000,
+        description="Of these, how many one caller may hold: one API key or account, without credentials one "
+        "client address. More are answered with 429; default 128.",
+    )
+    body_timeout_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=60,
+        description="Seconds within which a request's body has to be there whole; default 15.",
+    )
+    backlog_bulk_s: float = Field(
+        default=3600.0,
+        gt=0,
+        description="A channel's bulk lane takes nothing new while more than 100 notifications in it have "
+        "been due for so many seconds; default 3600.",
+    )
+    backlog_normal_s: float = Field(
+        default=7200.0, gt=0, description="The same for the normal lane; default 7200."
+    )
+    backlog_urgent_s: float = Field(
+        default=14400.0, gt=0, description="The same for the urgent lane; default 14400."
+    )
+
+    @property
+    def backlog_limits(self) -> dict[Lane, timedelta]:
+        """For how long a lane may be behind before it takes nothing new."""
+        limits_s = {
+            Lane.BULK: self.backlog_bulk_s,
+            Lane.NORMAL: self.backlog_normal_s,
+            Lane.URGENT: self.backlog_urgent_s,
+        }
+        return {lane: timedelta(seconds=limit_s) for lane, limit_s in limits_s.items()}
+
+    keep_months: int = Field(
+        default=13,
+        ge=0,
+        le=1200,
+        description="Months before the present one whose notifications are kept; older months are dropped "
+        "whole, but none in which something is still open; 0 keeps all; default 13.",
     )
 
     @field_validator("channel_urls")

@@ -4,6 +4,13 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Gateway": {
         "carillon_notifications_accepted": "The rate at which 202 is given; each is committed.",
         "carillon_notifications_refused": "A sudden rise is a sender's mistake: the kind says which.",
+        "carillon_admission_places_taken": "`single` or `bulk` (batches). At `CARILLON_PLACES` for long: "
+        "another replica. What is refused for it is not in `carillon_http_requests_total`.",
+        "carillon_admission_waiting": "For 50 ms at most each.",
+        "carillon_admission_refused": "`full`: 503, all places are taken; `bulk_full`: 503, batches have "
+        "theirs; `caller_full`: 429, one caller has as many as one may.",
+        "carillon_backlog_full": "That lane of the channel answers 503 `backlog_full` to what is new: see "
+        "why what it has is not sent. Take `max`.",
         "carillon_notifications_released": "`by` says who published it: `relay` at once, `sweep` what was "
         "scheduled or left behind. Much by the sweep without schedules: the broker was away.",
         "carillon_notifications_republished": "Rises after the broker was wiped. Else it stays at 0; no "
@@ -16,6 +23,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "is given. Take `max`.",
         "carillon_failures_parked": "Each is a delivery that somebody has to look at; the other kinds than "
         "`delivery` could not be read.",
+        "carillon_notifications_resolved": "`sent`: somebody knew that it went out; `resend`: it was sent "
+        "once more, at the risk of a second copy.",
         "carillon_failed_open": "RabbitMQ's own page shows `failed.queue` empty, since the gateway takes "
         "everything out: this is the number to watch. Take `max`.",
     },
@@ -30,17 +39,29 @@ MEANINGS: dict[str, dict[str, str]] = {
         "`CARILLON_LEASE_MARGIN_S`, and whether the machine is overloaded.",
         "carillon_delivery_undecodable": "Parked with their bytes. After an upgrade in the wrong order, or "
         "where somebody else publishes into our queues.",
+        "carillon_messages_isolated": "After deaths of the process: innocent neighbours are sent, the "
+        "culprit is parked as `message.poison`. It should be 0.",
         "carillon_delivery_in_flight": "At most eight times a lane's concurrency. Constantly full: more "
         "concurrency, or another replica.",
         "carillon_provider_call_seconds": "A rise comes before retries and a growing queue.",
         "carillon_accept_to_provider_seconds": "What people feel. The urgent lane is to stay under a second "
         "whatever the bulk lane does.",
-        "carillon_provider_breaker_open": "No attempts are spent meanwhile, messages wait. Five failures in "
-        "a row open it, one probe a minute closes it.",
         "carillon_ledger_open": "Each replica counts the whole ledger: take `max`. `sending` for longer than "
         "a lease is a process that died; its sweep takes care of it.",
     },
+    "Writing in groups (gateway, channels)": {
+        "carillon_group_commit_seconds": "By what the group writes: `acceptance` is part of the time to "
+        "accept, `ledger.claim` comes before each call; for `ledger.settlement` and reports nobody waits. A "
+        "rise is PostgreSQL's (for `reports.publishing` the broker's).",
+        "carillon_group_commit_items": "Small groups under little load; with large ones a commit costs each "
+        "item less.",
+        "carillon_group_commit_waited_seconds": "Divided by `carillon_group_commit_items_sum`, the mean wait "
+        "of an item.",
+    },
     "Every process": {
+        "carillon_breaker_state": "A provider (`smtp`, `fcm`) opens for 60 s after five failures in a row, a "
+        "service of ours (`user_service`, `template_service`) for 2 s; one probe then decides. No attempts "
+        "are spent meanwhile, messages wait. `/ready` says when the next probe is.",
         "carillon_http_requests": "By route, never by path. 5xx are ours, 503 is a dependency that is away.",
         "carillon_http_request_duration_seconds": "For `POST /api/v1/notifications` the time to accept.",
         "carillon_broker_connections": "More than one for each purpose: connections were lost.",

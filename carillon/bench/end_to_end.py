@@ -7,6 +7,7 @@ from carillon.bench.figures import Latency, latency, per_second
 from carillon.bench.generator import Load
 from carillon.bench.meter import Cost
 from carillon.bench.stand import Observation, Stand
+from carillon.bench.storage import Storage
 
 
 class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +16,7 @@ class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
     Rates are counted from the first request to the last answer, or mail; latencies from the time at which
     a request was due, which at an even `rate` is not when it was sent. `own_cpu_ms` is the processor time
     of the system's `own` processes for each mail, `elsewhere` the number of cores that others kept busy.
+    `storage` is what all of it has cost PostgreSQL.
     """
 
     system: str
@@ -33,6 +35,7 @@ class EndToEnd(msgspec.Struct, frozen=True, kw_only=True):
     cost: dict[str, Cost]
     elsewhere: float
     load_cpu_s: float
+    storage: Storage
 
 
 def end_to_end(stand: Stand, load: Load) -> EndToEnd:
@@ -70,4 +73,5 @@ def told(stand: Stand, seen: Observation) -> EndToEnd:
         cost=cost,
         elsewhere=seen.reading.elsewhere,
         load_cpu_s=result.cpu_s,
+        storage=seen.storage,
     )

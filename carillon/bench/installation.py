@@ -101,6 +101,7 @@ def _prepared(setting: Setting, *, supervisor: int) -> System:
         alone=frozenset({"supervisor"}),
         recipients=recipients,
         template=TEMPLATE["code"],
+        addresses=[record.addresses[service.name] for service in SERVICES],
     )
 
 

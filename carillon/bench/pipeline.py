@@ -38,11 +38,11 @@ def prepare_environment() -> Path:
     if installed.exists() and installed.read_text() == wanted:
         return python
     uv = _find_uv()
-    create = [uv, "venv", "--clear"] if uv else [sys.executable, "-m", "venv", "--clear"]
+    create = [uv, "venv", "--clear", "--quiet"] if uv else [sys.executable, "-m", "venv", "--clear"]
     install = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     base = ["--python", sys.executable] if uv else []
     for command in (
-        [*create, "--quiet", *base, str(ENVIRONMENT)],
+        [*create, *base, str(ENVIRONMENT)],
         [*install, "--quiet", "-r", str(FOLDER / "requirements.txt")],
     ):
         done = subprocess.run(command, check=False, capture_output=True, text=True)

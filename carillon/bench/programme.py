@@ -14,6 +14,7 @@ from carillon.bench.end_to_end import EndToEnd, end_to_end
 from carillon.bench.generator import Load
 from carillon.bench.idle import measure_idle
 from carillon.bench.installation import Setting, running_installation
+from carillon.bench.ladder import Ladder, pace_of
 from carillon.bench.machine import describe_machine
 from carillon.bench.pipeline import running_pipeline
 from carillon.bench.profiler import Profiler
@@ -21,6 +22,7 @@ from carillon.bench.report import Report, completed
 from carillon.bench.servers import BenchServers, running_servers
 from carillon.bench.sinks import Sink, SinkKind, running_sink
 from carillon.bench.stand import Stand
+from carillon.bench.storage import StorageMeter
 from carillon.bench.targets import PIPELINE, RABBITMQ
 
 RECIPIENTS = 10_000
@@ -110,6 +112,11 @@ class _Bench:
             if Part.ACCEPT in parts:
                 self._say(f"{transport.value}: accepting alone")
                 report.accept.extend(accept_alone(stand, self._servers.postgres, count=self._programme.count))
+        pace = pace_of(report.end_to_end) if is_first else None
+        if pace is not None:
+            self._say("the same mails with and without the guarantees")
+            ladder = Ladder(servers=self._servers, sink=self._sink, folder=self._folder)
+            report.ladder.extend(ladder.climb(count=self._programme.count, pace=pace))
         return report
 
     def measure_pipeline(self, report: Report) -> Report:
@@ -123,6 +130,7 @@ class _Bench:
                 system,
                 broker=RABBITMQ,
                 servers=self._servers.pids(),
+                storage=StorageMeter(self._servers.postgres),
                 sink=self._sink,
                 folder=self._folder,
             )
@@ -152,7 +160,12 @@ class _Bench:
             if not rabbitmq:
                 servers = {name: pid for name, pid in servers.items() if name != RABBITMQ}
             stand = Stand(
-                system, broker=transport.value, servers=servers, sink=self._sink, folder=self._folder
+                system,
+                broker=transport.value,
+                servers=servers,
+                storage=StorageMeter(self._servers.postgres, addresses=system.addresses),
+                sink=self._sink,
+                folder=self._folder,
             )
             stand.warm_up()
             yield stand

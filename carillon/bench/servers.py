@@ -15,6 +15,8 @@ from carillon.services import SERVICES
 from carillon.setup_error import SetupError
 
 _BROKER_VARIABLE = "CARILLON_BENCH_BROKER_URL"
+# What was written is read from PostgreSQL's log after each run; a checkpoint in the middle would drop it.
+_KEEP_LOG = ("ALTER SYSTEM SET wal_keep_size = '1GB'", "SELECT pg_reload_conf()")
 
 
 class BenchServers:
@@ -89,6 +91,8 @@ def running_servers(folder: Path) -> Iterator[BenchServers]:
     servers = BenchServers(folder)
     try:
         servers.postgres.start()
+        for statement in _KEEP_LOG:
+            servers.postgres.run_sql(statement)
         servers.redis.start()
         yield servers
     finally:

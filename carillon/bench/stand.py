@@ -11,6 +11,7 @@ from carillon.bench.journal import Arrival
 from carillon.bench.load_plan import LoadResult
 from carillon.bench.meter import Meter, Reading
 from carillon.bench.sinks import Sink
+from carillon.bench.storage import Storage, StorageMeter
 from carillon.bench.system import System
 
 _WARM_UP = Load(count=200, connections=16)
@@ -22,12 +23,13 @@ _LOAD_WITHIN_S = 1800.0
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """One load: what the generator and the sink saw, and what each process used for it."""
+    """One load: what the generator and the sink saw, what each process used for it, and what it stored."""
 
     load: Load
     result: LoadResult
     arrivals: list[Arrival]
     reading: Reading
+    storage: Storage
 
 
 class Collection:
@@ -66,9 +68,17 @@ class Stand:
     """Loads are sent one after another."""
 
     def __init__(
-        self, system: System, *, broker: str, servers: Mapping[str, int], sink: Sink, folder: Path
+        self,
+        system: System,
+        *,
+        broker: str,
+        servers: Mapping[str, int],
+        storage: StorageMeter,
+        sink: Sink,
+        folder: Path,
     ) -> None:
         self.system, self.broker, self.sink = system, broker, sink
+        self._storage = storage
         self.meter = Meter({**system.own, **servers, "sink": sink.pid}, alone=system.alone)
         self._folder = folder
 
@@ -93,6 +103,7 @@ class Stand:
     def send(self, load: Load) -> Observation:
         """One load, until its last mail has come and all is quiet again."""
         collection = self.collection()
+        self._storage.reset()
         with self.generating(load) as generator:
             self.meter.reset()
             while generator.running:
@@ -100,4 +111,10 @@ class Stand:
             result = generator.wait(timeout_s=_LOAD_WITHIN_S)
         collection.finish(set(result.accepted_ids()))
         self.meter.wait_quiet()
-        return Observation(load=load, result=result, arrivals=collection.arrivals, reading=self.meter.read())
+        return Observation(
+            load=load,
+            result=result,
+            arrivals=collection.arrivals,
+            reading=self.meter.read(),
+            storage=self._storage.read(),
+        )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class System:
     """A running one. `own` are its processes, by name; `alone` those of them whose children have names of
     their own. `recipients` are ids, `template` the code of a published template with the variables `name`
-    and `order`."""
+    and `order`. `addresses` are those at which services tell of their group commits (/metrics)."""
 
     name: str
     port: int
@@ -17,3 +17,4 @@ class System:
     alone: frozenset[str]
     recipients: Sequence[str]
     template: str
+    addresses: Sequence[str] = ()

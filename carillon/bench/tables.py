@@ -11,7 +11,9 @@ from carillon.bench.accounting import Account
 from carillon.bench.backlog import Backlog
 from carillon.bench.end_to_end import EndToEnd
 from carillon.bench.figures import Latency
+from carillon.bench.guarantee_tables import guarantee_tables
 from carillon.bench.idle import Idle
+from carillon.bench.layout import table as make_table
 from carillon.bench.machine import Machine
 from carillon.bench.profiler import Profile
 from carillon.bench.report import Report
@@ -25,6 +27,7 @@ def print_report(report: Report, console: Console) -> None:
     tables: list[Table | str | None] = [
         _runs(runs, title="End to end") if runs else None,
         *(_cost(run) for run in runs),
+        *guarantee_tables(report.end_to_end, report.ladder, report.guarantees),
         _accepting(report.accept) if report.accept else None,
         *(_backlog(run) for run in report.backlog),
         *(_idle(run) for run in report.idle),
@@ -59,17 +62,10 @@ def _machine(machine: Machine) -> str:
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    return table
-
-
 def _runs(runs: Sequence[EndToEnd], *, title: str) -> Table:
     """A column for each, so that it fits into a terminal of the usual width."""
     titles = [f"{run.system}\non {run.broker}\n{_load(run)}" for run in runs]
-    table = _table(f"{title} ({runs[0].sink} sink)", "", *titles)
+    table = make_table(f"{title} ({runs[0].sink} sink)", "", *titles)
     lines: list[tuple[str, Callable[[EndToEnd], str]]] = [
         ("notifications", lambda run: str(run.count)),
         ("accepted/s", lambda run: f"{run.accepted_per_s:.0f}"),
@@ -92,7 +88,7 @@ def _load(run: EndToEnd) -> str:
 
 def _cost(run: EndToEnd) -> Table:
     title = f"{run.system} on {run.broker}, {_load(run)}: what {run.count} cost"
-    table = _table(title, "process", "CPU s", "CPU ms each", "PSS MB")
+    table = make_table(title, "process", "CPU s", "CPU ms each", "PSS MB")
     each = 1000 / max(1, run.account.arrived)
     for name, cost in run.cost.items():
         mark = "" if name in run.own else " (not ours)"
@@ -104,7 +100,7 @@ def _cost(run: EndToEnd) -> Table:
 
 
 def _accepting(cells: Sequence[Accepting]) -> Table:
-    table = _table(
+    table = make_table(
         "Accepting alone", "connections", "requests", "in each", "accepted\n/s", "request,\np50/p99 ms",
         "CPU ms\neach", "accepted", "stored",
     )  # fmt: skip
@@ -123,7 +119,7 @@ def _accepting(cells: Sequence[Accepting]) -> Table:
 
 
 def _backlog(run: Backlog) -> Table:
-    table = _table(f"A backlog of {run.count} on {run.broker}", "", "")
+    table = make_table(f"A backlog of {run.count} on {run.broker}", "", "")
     table.add_row("accepted/s", f"{run.accepted_per_s:.0f}")
     table.add_row("waiting when the broker had all", str(run.waiting))
     table.add_row("drained/s", f"{run.drain_per_s:.0f}")
@@ -142,7 +138,7 @@ def _backlog(run: Backlog) -> Table:
 
 
 def _idle(run: Idle) -> Table:
-    table = _table(f"Idle on {run.broker}, {run.seconds:.0f} s", "process", "% of one core")
+    table = make_table(f"Idle on {run.broker}, {run.seconds:.0f} s", "process", "% of one core")
     for name, share in run.share.items():
         table.add_row(name, f"{share:.2f}")
     table.add_row("[bold]together, without the sink", f"{run.together:.2f}")
@@ -152,7 +148,9 @@ def _idle(run: Idle) -> Table:
 def _profile(profile: Profile) -> Table | str:
     if profile.failure:
         return f"[red]py-spy has seen nothing of {profile.process}:[/red] {escape(profile.failure)}"
-    table = _table(f"Where {profile.process} spends its time ({profile.samples} samples)", "in itself", "%")
+    table = make_table(
+        f"Where {profile.process} spends its time ({profile.samples} samples)", "in itself", "%"
+    )
     for line in profile.in_itself:
         table.add_row(line.name, f"{100 * line.share:.1f}")
     table.add_row("[bold]with what it calls[/bold]")
@@ -163,7 +161,7 @@ def _profile(profile: Profile) -> Table | str:
 
 def _targets(targets: Sequence[Target]) -> Table | None:
     """Those that were measured."""
-    table = _table("Required", "", "required", "goal", "measured", "")
+    table = make_table("Required", "", "required", "goal", "measured", "")
     for target in targets:
         if target.met is not None:
             mark = "[green]met[/green]" if target.met else "[red]not met[/red]"

@@ -80,6 +80,13 @@ class EmbeddedPostgres:
         return f"postgresql://{USER}:{quote(self._password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     @property
+    def programs(self) -> Path:
+        """The folder with PostgreSQL's own programs. Raises SetupError where it was never started."""
+        if self._binaries is None:
+            raise SetupError("PostgreSQL has not been started.")
+        return self._binaries
+
+    @property
     def pid(self) -> int | None:
         """The postmaster's process id while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
@@ -141,11 +148,9 @@ class EmbeddedPostgres:
 
     def run_sql(self, statement: str, *, database: str = "postgres") -> str:
         """Run one statement through `psql`; what it answered as plain text. Raises CalledProcessError."""
-        if self._binaries is None:
-            raise SetupError("PostgreSQL has not been started.")
         options = f"-XqAt -v ON_ERROR_STOP=1 -h 127.0.0.1 -p {self.port} -U {USER}".split()
         done = subprocess.run(
-            [str(self._binaries / "psql"), *options, "-d", database, "-c", statement],
+            [str(self.programs / "psql"), *options, "-d", database, "-c", statement],
             env=_environment() | {"PGPASSWORD": self._password},
             capture_output=True,
             check=True,

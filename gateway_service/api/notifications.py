@@ -31,6 +31,7 @@ _BREATHE_EVERY = 50
 _MOST_ERRORS = 20
 """Of one entry."""
 REPLAYED = "Idempotency-Replayed"
+BATCH_PATH = "/notifications/batch"
 _ANSWER_HEADERS = {
     REPLAYED: {
         "description": "`true` where the same request with the same key was answered before.",
@@ -98,7 +99,8 @@ async def send(
     403: sending to others than oneself, and sending `content` of one's own in place of a template, need
     the scope `notifications:send`. 409: a request with the same idempotency key is still in progress.
     429: without that scope the rate is limited, too. 503: nobody knows whether it was stored; ask again
-    with the same idempotency key.
+    with the same idempotency key. 503 of the kind `backlog_full`: too much waits to be sent on the same
+    channel and lane; nothing was stored, and `Retry-After` says when to ask again.
     """
     key = read_key(idempotency_key, field=body.idempotency_key)
     limits = await access.spend_on_oneself(principal, count=1)
@@ -165,7 +167,8 @@ async def send_batch(
 ) -> Response:
     """Each entry as in POST /notifications, with its own `idempotency_key` if it likes; one that is refused
     is named in `results` and does not sink the others. The header covers the whole batch: the same
-    results are given again. Without the scope `notifications:send` each entry counts towards the rate."""
+    results are given again. Without the scope `notifications:send` each entry counts towards the rate.
+    503 of the kind `backlog_full`: every entry is refused with it; where only some are, `results` says so."""
     key = read_key(idempotency_key, field=None)
     entries: list[object] = list(body.notifications)
     limits = await access.spend_on_oneself(principal, count=len(entries))

@@ -14,7 +14,8 @@ _SCOPES = frozenset(scope.value for scope in Scope)
 class Principal:
     """An authenticated caller. `owner` is the account that credentials belong to: a person's own, or that
     of whoever made the API key; it outlives a rotated key. `user_id` is the person, None for an API key:
-    a key is nobody, and has nothing of its own. `test`: what it sends stops short of the provider."""
+    a key is nobody, and has nothing of its own; `key_id` names it. `test`: what it sends stops short of the
+    provider."""
 
     owner: UUID
     user_id: UUID | None
@@ -22,10 +23,16 @@ class Principal:
     scopes: frozenset[Scope]
     kind: Literal["user", "api_key"]
     test: bool
+    key_id: UUID | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller has the scope."""
         return scope in self.scopes
+
+    @property
+    def name(self) -> str:
+        """For records of what was done: an id, never an address."""
+        return f"account {self.user_id}" if self.user_id is not None else f"API key {self.key_id}"
 
     def is_person(self, user_id: UUID) -> bool:
         """Whether the caller is this very person."""

@@ -120,4 +120,5 @@ def _principal(found: ApiKeyPrincipal) -> Principal:
         scopes=known_scopes(found.scopes),
         kind="api_key",
         test=found.kind == "test",
+        key_id=found.key_id,
     )

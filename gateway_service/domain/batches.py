@@ -47,9 +47,10 @@ BREATHE_EVERY = 50
 
 @dataclass(frozen=True, kw_only=True)
 class BatchEntry:
-    """One entry after the checks: a notification to store, or why it is refused. `claim`: its own key."""
+    """One entry after the checks: a notification to store, why it is refused, or the id of what was accepted
+    for its key before. `claim`: its own key."""
 
-    outcome: Notification | Refused
+    outcome: Notification | Refused | UUID
     claim: KeyClaim | None
 
 
@@ -89,6 +90,23 @@ class Batches:
         except DatabaseUnavailable as error:
             raise NotNow(ASK_AGAIN) from error
         return None if holder is None else _replayed(holder, claim)
+
+    async def answered_before(
+        self, owner: UUID, claims: Sequence[KeyClaim]
+    ) -> Mapping[KeyClaim, UUID | Refused]:
+        """What became of these entries' keys: the id that was accepted for it, or KeyReused; nothing where
+        the key is new. Raises NotNow."""
+        try:
+            async with self._database.connection() as connection:
+                holders = await key_holders(connection, [(owner, claim.key) for claim in claims])
+        except DatabaseUnavailable as error:
+            raise NotNow(ASK_AGAIN) from error
+        known = {claim: holders[owner, claim.key] for claim in claims if (owner, claim.key) in holders}
+        answers = {claim: answer_of(holder, claim) for claim, holder in known.items()}
+        return {
+            claim: answer if isinstance(answer, Refused) else answer.first.id
+            for claim, answer in answers.items()
+        }
 
     async def submit(self, batch: Batch) -> BatchAnswer:
         """Returns after COMMIT. Raises KeyReused, KeyInProgress, and NotNow."""
@@ -150,7 +168,7 @@ async def _store(
     won: list[Notification] = []
     for entry in entries:
         new = entry.outcome
-        if isinstance(new, Refused):
+        if isinstance(new, Refused | UUID):
             results.append(new)
         elif new.id in stored:
             won.append(new)

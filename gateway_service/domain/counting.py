@@ -10,6 +10,7 @@ REPUBLISHED = counter(
 )
 REPORTS = counter("delivery_reports", "Reports applied, by the state they tell of", ("channel", "state"))
 PARKED = counter("failures_parked", "Failed deliveries taken from the broker", ("kind",))
+RESOLVED = counter("notifications_resolved", "Doubts that operators settled", ("outcome",))
 FAILED_OPEN = gauge("failed_open", "Failed deliveries that wait for an operator")
 OUTBOX = gauge("outbox_entries", "Runs that are not closed", ("state",))
 OLDEST_UNPUBLISHED = gauge("outbox_oldest_unpublished_seconds", "How long the oldest due entry has waited")

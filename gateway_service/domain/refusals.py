@@ -1,5 +1,6 @@
 """Why a request is not accepted: one tree of exceptions, each answered as the problem that it is."""
 
+import random
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,9 +13,13 @@ class Refused(ApiProblem):
     STATUS: ClassVar[int] = 422
     KIND: ClassVar[str | None] = None
     TITLE: ClassVar[str | None] = None
+    RETRY_AFTER_S: ClassVar[tuple[int, int] | None] = None
+    """From and to: each is told another time, so that those who came together do not come back together."""
 
     def __init__(self, message: str, *, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(status=self.STATUS, detail=message, kind=self.KIND, title=self.TITLE, errors=errors)
+        if self.RETRY_AFTER_S is not None:
+            self.headers["Retry-After"] = str(random.randint(*self.RETRY_AFTER_S))
 
 
 class Invalid(Refused):
@@ -46,6 +51,16 @@ class NotNow(Refused):
     """Cannot be decided or stored at the moment; to be asked again."""
 
     STATUS = 503
+    RETRY_AFTER_S = (1, 3)
+
+
+class BacklogFull(Refused):
+    """Too much that was accepted before is still to be sent on the same way."""
+
+    STATUS = 503
+    KIND = "backlog_full"
+    TITLE = "Too much waits to be sent"
+    RETRY_AFTER_S = (20, 60)
 
 
 class NotCancellable(Refused):
@@ -54,6 +69,22 @@ class NotCancellable(Refused):
     STATUS = 409
     KIND = "not_cancellable"
     TITLE = "Too late to cancel"
+
+
+class NotUnknown(Refused):
+    """There is no doubt to settle."""
+
+    STATUS = 409
+    KIND = "not_unknown"
+    TITLE = "There is no doubt to settle"
+
+
+class TimeIsOver(Refused):
+    """It was not to be sent after a time that has come."""
+
+    STATUS = 409
+    KIND = "notification_expired"
+    TITLE = "Too late to send it again"
 
 
 class NotFound(Refused):

@@ -104,9 +104,11 @@ def _change(
 ) -> Change | None:
     """What the notification becomes; None where it stays as it is. A deferral opens the next run."""
     status = advance(current.status, standing.status)
+    # A status that stays against what is reported keeps its words, too.
+    spoken = standing if status is standing.status else current
     deferred = standing.closed and status is Status.DEFERRED
     doubtful = standing.possible_duplicate and not current.possible_duplicate
-    if status is current.status and standing.error == current.error and not doubtful and not deferred:
+    if status is current.status and spoken.error == current.error and not doubtful and not deferred:
         return None
     timeline: list[TimelineEntry] = []
     if status is not current.status or deferred:
@@ -119,8 +121,8 @@ def _change(
         id=key[0],
         status=status,
         run=key[1] + 1 if deferred else key[1],
-        error=standing.error,
-        error_kind=standing.error_kind,
+        error=spoken.error,
+        error_kind=spoken.error_kind,
         possible_duplicate=standing.possible_duplicate,
         at=now,
         timeline=tuple(timeline),

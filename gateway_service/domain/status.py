@@ -35,6 +35,9 @@ _WAITING = {
 }
 _OVERTAKEN = frozenset({Status.DELIVERED, Status.BOUNCED, Status.CANCELLED, Status.DISCARDED})
 """Said by somebody who knows more than a delivery report does: a callback, or a person."""
+_FINAL = _OVERTAKEN | {Status.SENT}
+"""What no report of the same run takes back: what was taken cannot be untaken, and an operator who has
+settled a doubt as sent is not contradicted by a report that repeats the doubt."""
 
 _ENDS_BY_WEIGHT = (
     (DeliveryState.SENT, Status.SENT),
@@ -128,7 +131,7 @@ def _latest(targets: Iterable[TargetState]) -> datetime | None:
 
 def advance(current: Status, computed: Status) -> Status:
     """Where a notification stands that stood at `current` when its run came to `computed`."""
-    if current in _OVERTAKEN:
+    if current in _FINAL:
         return current
     if computed is Status.DEFERRED or computed not in _WAITING:
         # An end of the run: for `deferred`, the next one begins.

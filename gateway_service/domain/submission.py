@@ -58,7 +58,7 @@ class Submissions:
         self._database = database
         self._hand_off = hand_off
         self._group: GroupCommit[Submission, Answer | Exception] = GroupCommit(
-            self._flush, max_wait_s=GATHER_S
+            self._flush, name="acceptance", max_wait_s=GATHER_S
         )
 
     async def start(self) -> None:

@@ -9,6 +9,7 @@ from gateway_service.messaging.failures import Failures
 from gateway_service.messaging.housekeeping import Housekeeping
 from gateway_service.messaging.overdue import Overdue
 from gateway_service.messaging.postmarks import Postmarks
+from gateway_service.messaging.purge import Purge
 from gateway_service.messaging.receipts import Receipts
 from gateway_service.messaging.relay import AT_ONCE, Relay
 from gateway_service.messaging.reports import PREFETCH as REPORTS_PREFETCH
@@ -27,10 +28,12 @@ from shared.process.tasks import BackgroundTasks
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """`interval_s`: seconds between two sweeps. `ask_after_s`: seconds until a ledger is asked."""
+    """`interval_s`: seconds between two sweeps. `ask_after_s`: seconds until a ledger is asked.
+    `keep_months`: months before the present one that are kept; 0: all."""
 
     interval_s: float
     ask_after_s: float
+    keep_months: int
 
 
 class PostOffice:
@@ -67,6 +70,7 @@ class PostOffice:
         self._overdue = Overdue(database, broker, ledgers, clock, ask_after_s=pace.ask_after_s)
         self._sentinel = Sentinel(database, broker)
         self._housekeeping = Housekeeping(database, clock)
+        self._purge = Purge(database, ledgers, clock, keep_months=pace.keep_months)
         self._broker = broker
         self._tasks = BackgroundTasks()
 
@@ -85,6 +89,7 @@ class PostOffice:
         self._tasks.start("months", self._housekeeping.make_months)
         self._tasks.start("keys", self._housekeeping.forget_keys)
         self._tasks.start("gauges", self._housekeeping.watch)
+        self._tasks.start("purge", self._purge.run)
 
     async def close(self, submissions: Submissions) -> None:
         """Commit what was taken in, publish it, finish what was consumed, and say so to the ledgers."""

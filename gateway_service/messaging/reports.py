@@ -36,7 +36,7 @@ class Reports:
         self._postmarks = postmarks
         self._clock = clock
         self._group: GroupCommit[DeliveryReported, None] = GroupCommit(
-            self._flush, max_batch=MAX_BATCH, max_wait_s=MAX_WAIT_S, concurrency=1
+            self._flush, name="reports.storing", max_batch=MAX_BATCH, max_wait_s=MAX_WAIT_S, concurrency=1
         )
 
     async def start(self) -> None:

@@ -11,12 +11,19 @@ from uuid import UUID
 from shared.database.engine import Database
 
 MONTHS_AHEAD = 3
-_PARTITIONED = ("notifications", "targets")
+PARTITIONED = ("notifications", "targets")
+LOCK = "hashtext('gateway.partitions')"
+"""The advisory lock of whoever adds or drops months."""
 
 
 def first_id(at: datetime) -> UUID:
     """The lowest id that could be made at `at`."""
     return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def id_bound(at: datetime) -> UUID:
+    """As `first_id`, for any time: one before 1970 comes before every id."""
+    return first_id(at) if at.timestamp() > 0 else UUID(int=0)
 
 
 def created_at(identifier: UUID) -> datetime:
@@ -31,6 +38,12 @@ def months_from(at: datetime, *, months: int) -> Iterator[tuple[datetime, dateti
         yield _first_day(month), _first_day(month + 1)
 
 
+def month_before(at: datetime, *, months: int) -> datetime:
+    """The first moment of the month that lies `months` before that of `at`. Raises ValueError before the
+    year 1."""
+    return _first_day(at.year * 12 + at.month - 1 - months)
+
+
 def _first_day(month: int) -> datetime:
     return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
@@ -41,11 +54,11 @@ def partition_statements(at: datetime, *, months: int) -> Iterator[str]:
     A partition is made apart and then attached: that blocks neither reads nor writes of the others.
     """
     for start, end in months_from(at, months=months):
-        for table in _PARTITIONED:
+        for table in PARTITIONED:
             name = f"{table}_{start:%Y_%m}"
             yield f"""
             DO $$ BEGIN
-                PERFORM pg_advisory_xact_lock(hashtext('gateway.partitions'));
+                PERFORM pg_advisory_xact_lock({LOCK});
                 IF to_regclass('{name}') IS NULL THEN
                     CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS);
                     ALTER TABLE {table} ATTACH PARTITION {name}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -11,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
 from gateway_service.storage.notifications import TimelineEntry
-from gateway_service.storage.partitions import first_id
+from gateway_service.storage.partitions import id_bound
 from gateway_service.storage.tables import NotificationRow, TargetRow
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import Attempt
@@ -80,18 +79,13 @@ async def list_notifications(
         if wanted is not None:
             statement = statement.where(column == wanted)
     if query.created_after is not None:
-        statement = statement.where(NotificationRow.id >= _bound(query.created_after))
+        statement = statement.where(NotificationRow.id >= id_bound(query.created_after))
     if query.created_before is not None:
-        statement = statement.where(NotificationRow.id < _bound(query.created_before))
+        statement = statement.where(NotificationRow.id < id_bound(query.created_before))
     if query.before is not None:
         statement = statement.where(NotificationRow.id < query.before)
     rows = await session.scalars(statement.order_by(NotificationRow.id.desc()).limit(query.limit + 1))
     return [_item(row) for row in rows]
-
-
-def _bound(at: datetime) -> UUID:
-    """A time before 1970 comes before every id."""
-    return first_id(at) if at.timestamp() > 0 else UUID(int=0)
 
 
 def _visible(statement: Select[NotificationRow], viewer: Viewer) -> Select[NotificationRow]:

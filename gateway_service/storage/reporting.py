@@ -56,6 +56,7 @@ class LockedNotification:
     status: NotificationStatus
     run: int
     error: str | None
+    error_kind: str | None
     possible_duplicate: bool
 
 
@@ -89,7 +90,7 @@ async def lock_notifications(connection: Connection, ids: Sequence[UUID]) -> dic
     """Lock in the order of ids, as everybody does; what is gone is not in the answer."""
     rows = await connection.fetch(
         """
-        SELECT id, status, run, error, possible_duplicate FROM notifications
+        SELECT id, status, run, error, error_kind, possible_duplicate FROM notifications
         WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE
         """,
         list(ids),
@@ -99,6 +100,7 @@ async def lock_notifications(connection: Connection, ids: Sequence[UUID]) -> dic
             status=NotificationStatus(row["status"]),
             run=row["run"],
             error=row["error"],
+            error_kind=row["error_kind"],
             possible_duplicate=row["possible_duplicate"],
         )
         for row in rows

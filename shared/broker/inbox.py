@@ -18,16 +18,17 @@ class Inbox(Generic[DeliveryT]):
         self._prefetch = prefetch
         self._waiting: deque[DeliveryT] = deque()
         self._unfinished = 0
-        self._paused = False
+        self._allowance: int | None = None
         self._closed = False
         self._changed = asyncio.Event()
 
     @property
     def room(self) -> int:
         """How many more may be taken from the broker; 0 while paused or closed."""
-        if self._paused or self._closed:
+        if self._closed:
             return 0
-        return max(0, self._prefetch - self._unfinished - len(self._waiting))
+        most = self._prefetch if self._allowance is None else self._unfinished + self._allowance
+        return max(0, min(most, self._prefetch) - self._unfinished - len(self._waiting))
 
     @property
     def closed(self) -> bool:
@@ -49,11 +50,11 @@ class Inbox(Generic[DeliveryT]):
 
     def pause(self) -> None:
         """Hand out nothing until `resume`."""
-        self._paused = True
+        self._allowance = 0
 
-    def resume(self) -> None:
-        """Hand out again."""
-        self._paused = False
+    def resume(self, *, at_most: int | None = None) -> None:
+        """Hand out again; `at_most` so many, and then pause."""
+        self._allowance = at_most
         self._changed.set()
 
     def clear(self) -> list[DeliveryT]:
@@ -75,8 +76,10 @@ class Inbox(Generic[DeliveryT]):
         while True:
             if self._closed:
                 raise StopAsyncIteration
-            if self._waiting and not self._paused and self._unfinished < self._prefetch:
+            if self._waiting and self._allowance != 0 and self._unfinished < self._prefetch:
                 self._unfinished += 1
+                if self._allowance is not None:
+                    self._allowance -= 1
                 return self._waiting.popleft()
             self._changed.clear()
             await self._changed.wait()

@@ -95,8 +95,8 @@ class Consumer(Protocol):
     def pause(self) -> None:
         """Hand out no further message until `resume`; what is prefetched stays here."""
 
-    def resume(self) -> None:
-        """Hand out messages again."""
+    def resume(self, *, at_most: int | None = None) -> None:
+        """Hand out messages again; `at_most` so many, and then pause."""
 
     async def close(self) -> None:
         """Stop taking; what was handed out may still be finished; what was prefetched goes back."""

@@ -1,6 +1,7 @@
 """The ledgers of the channel services, as the gateway asks them."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -11,6 +12,8 @@ from shared.contracts.delivery import (
     DeliveryKey,
     DeliveryReported,
     LedgerAnswer,
+    LedgerPurge,
+    LedgerPurged,
     LedgerQuestion,
     ReportReceipt,
     ReportReceipts,
@@ -22,7 +25,11 @@ MOST_RECEIPTS = 1000
 
 
 class LedgerClient:
-    """One channel service each; `urls` names them by channel. Every call raises PeerError."""
+    """One channel service each; `urls` names them by channel. Every call raises PeerError.
+
+    No circuit breaker: only the gateway's sweep asks, one question after the other and at its own pace, and
+    nobody waits for the answer.
+    """
 
     def __init__(
         self,
@@ -37,6 +44,11 @@ class LedgerClient:
             )
             for channel, url in urls.items()
         }
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Those that have a ledger."""
+        return tuple(self._peers)
 
     async def lookup(self, channel: Channel, keys: Sequence[DeliveryKey]) -> tuple[DeliveryReported, ...]:
         """The newest report of every target that the ledger knows of these runs."""
@@ -54,6 +66,13 @@ class LedgerClient:
             await self._peers[channel].call(
                 "POST", "/internal/v1/ledger/receipts", content=msgspec.json.encode(body), again=True
             )
+
+    async def purge(self, channel: Channel, *, before: UUID) -> int:
+        """Have one batch of rows of ids below `before` deleted; how many. To be repeated until it is 0."""
+        answer = await self._peers[channel].ask(
+            "/internal/v1/ledger/purge", LedgerPurge(before=before), LedgerPurged
+        )
+        return answer.rows
 
     async def close(self) -> None:
         """Close kept connections."""

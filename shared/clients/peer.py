@@ -10,11 +10,15 @@ import httpx
 import msgspec
 import stamina
 
+from shared.process.breaker import CircuitBreaker, Verdict
 from shared.process.correlation import HEADER, correlation_id
 from shared.process.service_tokens import ServiceTokens
 
 CONNECT_TIMEOUT_S = 1.0
 TOTAL_TIMEOUT_S = 3.0
+OPEN_FOR_S = 2.0
+"""How long a service of our own is left alone, in seconds, once its breaker has opened. A killed one is back
+in two to five, so that the minute a provider gets would outlast what it waits for."""
 _MOST_URLS = 64
 """Remembered: those without an id in them are asked for all the time."""
 _LOST_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.RemoteProtocolError, httpx.ReadError)
@@ -41,7 +45,7 @@ class PeerError(Exception):
 
 
 class PeerUnavailable(PeerError):
-    """Not reachable, too slow, or answered 5xx or 429: ask again later."""
+    """Not reachable, too slow, or answered 5xx or 429, or its circuit breaker is open: ask again later."""
 
 
 class PeerRefused(PeerError):
@@ -62,8 +66,17 @@ class PeerAnswer:
     location: str | None = None
 
 
+def peer_breaker(service: str) -> CircuitBreaker:
+    """A circuit breaker for a service of our own."""
+    return CircuitBreaker(service, open_for_s=OPEN_FOR_S)
+
+
 class Peer:
-    """Another service, by its base URL. `service` is its name, and so the audience of the tokens."""
+    """Another service, by its base URL. `service` is its name, and so the audience of the tokens.
+
+    With a `breaker`, calls fail at once while it is open. Silence, lost connections and 5xx count against the
+    service; any other answer counts for it, but for 429, which like a cancellation counts for nothing.
+    """
 
     def __init__(
         self,
@@ -73,9 +86,11 @@ class Peer:
         tokens: ServiceTokens,
         transport: httpx.AsyncBaseTransport | None = None,
         max_connections: int = 20,
+        breaker: CircuitBreaker | None = None,
     ) -> None:
         self.service = service
         self._tokens = tokens
+        self._breaker = breaker
         self._places = asyncio.Semaphore(max_connections)
         self._exchanges: set[asyncio.Task[httpx.Response]] = set()
         self._base = httpx.URL(base_url)
@@ -108,28 +123,8 @@ class Peer:
         """
         if again is None:
             again = method in {"GET", "PUT", "DELETE"}
-        url = self._url(path)
-        request = httpx.Request(
-            method,
-            url.copy_merge_params(query) if query else url,
-            content=content,
-            headers=self._headers(content),
-            extensions=_extensions(timeout_s),
-        )
-        send = functools.partial(self._send, request)
-        try:
-            async with asyncio.timeout(timeout_s):
-                response = await (_twice(send) if again else send())
-        except TimeoutError as error:
-            raise PeerUnavailable(self.service, f"no answer within {timeout_s} s") from error
-        except httpx.HTTPError as error:
-            raise PeerUnavailable(self.service, type(error).__name__) from error
-        answer = PeerAnswer(
-            status=response.status_code,
-            content=response.content,
-            content_type=response.headers.get("Content-Type", ""),
-            location=response.headers.get("Location"),
-        )
+        request = self._request(method, path, content=content, query=query, timeout_s=timeout_s)
+        answer = await self._guarded(request, again=again, timeout_s=timeout_s)
         if answer.status >= 500 or answer.status == 429:
             raise PeerUnavailable(self.service, f"answered {answer.status}")
         if answer.status >= 400:
@@ -150,11 +145,13 @@ class Peer:
             raise PeerUnavailable(self.service, "answered what cannot be read") from error
 
     async def ping(self) -> None:
-        """For readiness: raises PeerUnavailable where the service does not answer as one that is alive."""
-        try:
-            await self.call("GET", "/health")
-        except PeerRefused as refused:
-            raise PeerUnavailable(self.service, str(refused)) from refused
+        """For readiness: raises PeerUnavailable where the service does not answer as one that is alive.
+
+        It passes the breaker by, both ways: readiness tells how things are, and polling it closes nothing."""
+        request = self._request("GET", "/health", timeout_s=TOTAL_TIMEOUT_S)
+        answer = await self._answered(request, again=True, timeout_s=TOTAL_TIMEOUT_S)
+        if answer.status >= 400:
+            raise PeerUnavailable(self.service, f"answered {answer.status}")
 
     async def close(self) -> None:
         """Break off what is under way, and close kept connections."""
@@ -162,6 +159,59 @@ class Peer:
             exchange.cancel()
         await asyncio.gather(*self._exchanges, return_exceptions=True)
         await self._http.aclose()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        query: Mapping[str, str | int] | None = None,
+        timeout_s: float,
+    ) -> httpx.Request:
+        url = self._url(path)
+        return httpx.Request(
+            method,
+            url.copy_merge_params(query) if query else url,
+            content=content,
+            headers=self._headers(content),
+            extensions=_extensions(timeout_s),
+        )
+
+    async def _guarded(self, request: httpx.Request, *, again: bool, timeout_s: float) -> PeerAnswer:
+        """The answer, whatever its status, if the breaker lets the call through."""
+        if self._breaker is None:
+            return await self._answered(request, again=again, timeout_s=timeout_s)
+        permit = self._breaker.admit()
+        if permit is None:
+            raise PeerUnavailable(self.service, "circuit open")
+        verdict = Verdict.NOTHING
+        try:
+            answer = await self._answered(request, again=again, timeout_s=timeout_s)
+            verdict = _verdict_of(answer.status)
+        except PeerUnavailable:
+            verdict = Verdict.FAILED
+            raise
+        finally:
+            self._breaker.settle(permit, verdict)
+        return answer
+
+    async def _answered(self, request: httpx.Request, *, again: bool, timeout_s: float) -> PeerAnswer:
+        """The answer, whatever its status. Raises PeerUnavailable where there is none."""
+        send = functools.partial(self._send, request)
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await (_twice(send) if again else send())
+        except TimeoutError as error:
+            raise PeerUnavailable(self.service, f"no answer within {timeout_s} s") from error
+        except httpx.HTTPError as error:
+            raise PeerUnavailable(self.service, type(error).__name__) from error
+        return PeerAnswer(
+            status=response.status_code,
+            content=response.content,
+            content_type=response.headers.get("Content-Type", ""),
+            location=response.headers.get("Location"),
+        )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         # httpcore loses a connection for good where a request is cancelled while it waits for one or opens
@@ -199,3 +249,9 @@ class Peer:
         if content is not None:
             headers["Content-Type"] = "application/json"
         return headers
+
+
+def _verdict_of(status: int) -> Verdict:
+    if status >= 500:
+        return Verdict.FAILED
+    return Verdict.ANSWERED if status == 429 else Verdict.WORKED

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from shared.clients.flights import Flights
-from shared.clients.peer import Peer, PeerRefused, PeerUnavailable
+from shared.clients.peer import Peer, PeerRefused, PeerUnavailable, peer_breaker
 from shared.contracts.delivery import TemplatePublished
 from shared.contracts.templates import TemplateVersion
 from shared.process.recent import RecentlyUsed
@@ -72,7 +72,10 @@ class TemplateClient:
         time_s: Callable[[], float] = time.monotonic,
         ping_every_s: float = 1.0,
     ) -> None:
-        self.peer = Peer(base_url=base_url, service=SERVICE, tokens=tokens, transport=transport)
+        self.breaker = peer_breaker(SERVICE)
+        self.peer = Peer(
+            base_url=base_url, service=SERVICE, tokens=tokens, transport=transport, breaker=self.breaker
+        )
         self._broker = broker
         self._time_s = time_s
         self._ping_every_s = ping_every_s

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from shared.clients.peer import Peer, PeerRefused, PeerUnavailable
+from shared.clients.peer import Peer, PeerRefused, PeerUnavailable, peer_breaker
 from shared.contracts.recipients import (
     Address,
     ApiKeyPrincipal,
@@ -24,12 +24,15 @@ _Key = UUID | str | Address
 
 
 class UserClient:
-    """Typed calls; `peer` is for what the gateway hands on as it came."""
+    """Typed calls; `peer` is for what the gateway hands on as it came. `breaker` goes around all of them."""
 
     def __init__(
         self, base_url: str, tokens: ServiceTokens, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self.peer = Peer(base_url=base_url, service=SERVICE, tokens=tokens, transport=transport)
+        self.breaker = peer_breaker(SERVICE)
+        self.peer = Peer(
+            base_url=base_url, service=SERVICE, tokens=tokens, transport=transport, breaker=self.breaker
+        )
 
     async def recipients(self, question: RecipientQuestion) -> RecipientAnswer:
         """Everyone asked for who is known, as they are now. Raises PeerUnavailable and PeerRefused."""

@@ -191,3 +191,16 @@ class ReportReceipts(msgspec.Struct, frozen=True, kw_only=True):
     """POST /internal/v1/ledger/receipts of a channel service: at most 1,000."""
 
     receipts: tuple[ReportReceipt, ...]
+
+
+class LedgerPurge(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /internal/v1/ledger/purge of a channel service: the gateway keeps nothing any more, and will never
+    ask again, about notifications whose id is lower than `before`."""
+
+    before: UUID
+
+
+class LedgerPurged(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows went; there may be more until it is 0."""
+
+    rows: int

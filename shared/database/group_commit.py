@@ -2,21 +2,38 @@
 
 import asyncio
 import copy
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from shared.database.errors import DatabaseError, DatabaseUnavailable, Overloaded
+from shared.process.metrics import counter, histogram
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# One observation for each group and none for each item: on the hot path an item costs a reading of the clock.
+_SECONDS = histogram(
+    "group_commit_seconds",
+    "From a group's first item to the end of its writing",
+    ("group",),
+    (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+_ITEMS = histogram(
+    "group_commit_items", "Items written together", ("group",), (1, 2, 5, 10, 20, 50, 100, 200)
+)
+_WAITED = counter(
+    "group_commit_waited_seconds", "All items' waits to be written, added up, gathering included", ("group",)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting(Generic[T, R]):
     item: T
     result: asyncio.Future[R]
+    since: float
 
 
 class GroupCommit(Generic[T, R]):
@@ -29,12 +46,15 @@ class GroupCommit(Generic[T, R]):
 
     A group is closed `max_wait_s` after its first item, or at `max_batch` items; at most `concurrency`
     groups are being written at once, and while they are, the next one grows.
+
+    In the metrics it is known by `name`; what could not be written is not in them.
     """
 
     def __init__(
         self,
         flush: Callable[[list[T]], Awaitable[list[R]]],
         *,
+        name: str,
         max_batch: int = 200,
         max_wait_s: float = 0.006,
         concurrency: int = 2,
@@ -49,6 +69,8 @@ class GroupCommit(Generic[T, R]):
         self._writing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._open = False
+        self._seconds, self._items = _SECONDS.labels(name), _ITEMS.labels(name)
+        self._waited = _WAITED.labels(name)
 
     async def start(self) -> None:
         """Take items from now on."""
@@ -77,7 +99,7 @@ class GroupCommit(Generic[T, R]):
         if len(self._pending) >= self._max_pending:
             raise Overloaded(f"{self._max_pending} items wait to be written")
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._pending.append(_Waiting(item, result))
+        self._pending.append(_Waiting(item, result, time.monotonic()))
         if len(self._pending) >= self._max_batch:
             self._write_next()
         elif self._timer is None and len(self._writing) < self._concurrency:
@@ -129,9 +151,16 @@ class GroupCommit(Generic[T, R]):
             if len(results) != len(group):
                 _fail(group, RuntimeError(f"flush gave {len(results)} results for {len(group)} items"))
                 return
+            self._observe(group)
             for waiting, result in zip(group, results, strict=True):
                 if not waiting.result.done():
                     waiting.result.set_result(result)
+
+    def _observe(self, group: list[_Waiting[T, R]]) -> None:
+        now = time.monotonic()
+        self._seconds.observe(now - group[0].since)
+        self._items.observe(len(group))
+        self._waited.inc(now * len(group) - sum(waiting.since for waiting in group))
 
 
 def _fail(group: list[_Waiting[T, R]], error: Exception) -> None:

@@ -36,15 +36,14 @@ def create_channel_app(
     """
     tokens = ServiceTokens(settings.service_secret, settings.service_name)
     broker = broker or connect_broker(settings.broker_url, client_name=settings.service_name)
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s
+    )
     parts = ChannelParts(
         settings=settings,
         adapter=adapter,
         providers=providers,
-        database=Database(
-            settings.database_url,
-            pool_size=settings.database_pool_size,
-            timeout_s=settings.database_timeout_s,
-        ),
+        database=database,
         broker=broker,
         users=UserClient(settings.user_service_url, tokens),
         templates=TemplateClient(settings.template_service_url, tokens, broker=broker),
@@ -65,7 +64,7 @@ def create_channel_app(
         internal_only=True,
     )
     app.include_router(
-        ledger_router(parts.ledger, channel=adapter.channel),
+        ledger_router(parts.ledger, database, channel=adapter.channel),
         dependencies=[Depends(require_service(settings.service_name))],
     )
     return app

@@ -4,11 +4,9 @@ import asyncio
 import random
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Generic, TypeVar
-from uuid import UUID
 
 import structlog
 
@@ -17,18 +15,18 @@ from shared.contracts.delivery import (
     Attempt,
     DeliveryReported,
     DeliveryRequested,
-    DeliveryState,
     Problem,
 )
 from shared.database.errors import DatabaseError
 from shared.delivery import metrics
-from shared.delivery.evidence import goes_on_throttling, id_of, storable
+from shared.delivery.call import Call, CallEnded, sending_report
+from shared.delivery.evidence import goes_on_throttling, id_of, message_id_of, storable
 from shared.delivery.ledger import Ledger
-from shared.delivery.ledger_rows import Claim, LedgerRow, Opening, SettledAttempt, TargetKey
-from shared.delivery.outcomes import Accepted, Outcome, Unknown
-from shared.delivery.provider import Provider, ProviderCall, Target
+from shared.delivery.ledger_rows import Claim, LedgerRow, SettledAttempt, TargetKey
+from shared.delivery.outcomes import Accepted, Outcome, Retryable, Unknown
+from shared.delivery.provider import Provider, ProviderCall
 from shared.delivery.reporter import Reporter
-from shared.delivery.retry import settle
+from shared.delivery.retry import Circumstances, settle
 from shared.delivery.rota import Rota, Turn
 from shared.process.clock import Clock
 from shared.process.crash_points import CrashPoint, reach
@@ -39,30 +37,7 @@ ContentT = TypeVar("ContentT")
 SLOW_CALL_S = 1.0
 """A call that takes longer, in seconds, is reported as `sending` while it goes on."""
 LONGEST_PAUSE_S = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call(Generic[ContentT]):
-    """What one attempt needs to know. `earlier` are the run's attempts so far; `token` makes asking for the
-    same claim again safe; `called` is told as soon as the provider has answered, before that is settled."""
-
-    request: DeliveryRequested
-    opening: Opening
-    target: Target
-    content: ContentT
-    attempt: int
-    earlier: tuple[Attempt, ...]
-    token: UUID
-    called: Callable[[], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallEnded:
-    """`claimed` is False where another copy of the message was faster; `step` is the broker's delay after
-    which the message is to come back, None where it is not."""
-
-    claimed: bool
-    step: int | None = None
+DEADLINE_PASSED = Problem(kind="deadline.passed", message="The time to send it was up before it was sent.")
 
 
 class Caller(Generic[ContentT]):
@@ -76,12 +51,14 @@ class Caller(Generic[ContentT]):
         reporter: Reporter,
         clock: Clock,
         lease_margin_s: float,
+        longer_waits_s: Sequence[float] = (),
     ) -> None:
         self._channel = channel
         self._ledger = ledger
         self._reporter = reporter
         self._clock = clock
         self._lease_margin_s = lease_margin_s
+        self._longer_waits_s = longer_waits_s
         self._running: set[asyncio.Task[CallEnded]] = set()
         self._leased: dict[int, Claim] = {}
 
@@ -126,7 +103,7 @@ class Caller(Generic[ContentT]):
             token=call.token,
         )
         # The deadline is taken before the claim, so that on whichever clock it ends before the lease.
-        deadline = time.monotonic() + provider.timeout_s
+        deadline = time.monotonic() + self._time_left_s(call.request, most=provider.timeout_s)
         try:
             claimed = await self._ledger.claim(claim)
         except BaseException:
@@ -161,13 +138,7 @@ class Caller(Generic[ContentT]):
             started_at=started_at,
             duration_ms=round(took_s * 1000),
         )
-        settlement = settle(
-            outcome,
-            earlier=call.earlier,
-            category=call.request.category,
-            age=self._clock.now() - call.request.created_at,
-            chance=random.random(),
-        )
+        settlement = settle(outcome, self._circumstances(call, turn.provider))
         row = await self._settle(
             SettledAttempt(
                 key=call.opening.key,
@@ -203,6 +174,9 @@ class Caller(Generic[ContentT]):
     async def _call(
         self, call: Call[ContentT], provider: Provider[ContentT], *, deadline: float
     ) -> tuple[Outcome, str | None]:
+        if time.monotonic() >= deadline:
+            # The claim took its time, or this process stood still: what comes now is not ours to send.
+            return Retryable(problem=DEADLINE_PASSED, provider_at_fault=False), None
         announcement = asyncio.get_running_loop().call_later(SLOW_CALL_S, self._announce, call, provider.name)
         try:
             async with asyncio.timeout(provider.timeout_s + 1):
@@ -220,14 +194,11 @@ class Caller(Generic[ContentT]):
 
     def _provider_call(self, call: Call[ContentT], deadline: float) -> ProviderCall[ContentT]:
         request = call.request
-        message_id = f"{request.notification_id}.{request.run}"
-        if call.opening.targets > 1:
-            message_id = f"{message_id}.{call.target.id}"
         return ProviderCall(
             notification_id=request.notification_id,
             run=request.run,
             attempt=call.attempt,
-            message_id=message_id,
+            message_id=message_id_of(call.opening.key, targets=call.opening.targets),
             category=request.category,
             target=call.target,
             content=call.content,
@@ -236,24 +207,26 @@ class Caller(Generic[ContentT]):
             correlation_id=request.correlation_id,
         )
 
-    def _announce(self, call: Call[ContentT], provider: str) -> None:
-        report = DeliveryReported(
-            notification_id=call.request.notification_id,
-            run=call.request.run,
-            target=call.target.id,
-            targets=call.opening.targets,
-            channel=self._channel,
-            attempt=call.attempt,
-            state=DeliveryState.SENDING,
-            provider=provider,
-            provider_message_id=None,
-            problem=None,
-            possible_duplicate=False,
-            deferred_until=None,
-            attempts=call.earlier,
-            occurred_at=self._clock.now(),
-            correlation_id=call.request.correlation_id,
+    def _time_left_s(self, request: DeliveryRequested, *, most: float) -> float:
+        """Seconds in which the call must have been made: never after `expires_at`."""
+        if request.expires_at is None:
+            return most
+        return min(most, (request.expires_at - self._clock.now()).total_seconds())
+
+    def _circumstances(self, call: Call[ContentT], provider: Provider[ContentT]) -> Circumstances:
+        return Circumstances(
+            earlier=call.earlier,
+            category=call.request.category,
+            age=self._clock.now() - call.request.created_at,
+            chance=random.random(),
+            doubt=None if call.row is None else call.row.doubt,
+            repeated=call.row is not None and call.row.possible_duplicate,
+            recourse=provider.recourse,
+            longer_waits_s=self._longer_waits_s,
         )
+
+    def _announce(self, call: Call[ContentT], provider: str) -> None:
+        report = sending_report(call, channel=self._channel, provider=provider, at=self._clock.now())
         announcing = asyncio.create_task(self._announced(report))
         self._running.add(announcing)
         announcing.add_done_callback(self._running.discard)

@@ -10,9 +10,12 @@ from shared.clients.users import RecipientLookup, UserClient
 from shared.contracts.channels import Lane
 from shared.database.engine import Database
 from shared.delivery.calling import Caller
+from shared.delivery.doubts import Doubts
 from shared.delivery.dry_run import DryRun
+from shared.delivery.endings import Endings
 from shared.delivery.gauges import Gauges
 from shared.delivery.intake import Intake
+from shared.delivery.lanes import Lanes
 from shared.delivery.ledger import GATHER_S, Ledger
 from shared.delivery.preparation import Preparation
 from shared.delivery.provider import ChannelAdapter, Provider
@@ -21,6 +24,8 @@ from shared.delivery.reporter import Reporter
 from shared.delivery.rota import Rota
 from shared.delivery.settings import ChannelSettings
 from shared.delivery.sweep import Sweep
+from shared.delivery.trial_records import TrialRecords
+from shared.delivery.trials import Trials
 from shared.delivery.worker import Worker
 from shared.process.clock import SystemClock
 from shared.process.tasks import BackgroundTasks
@@ -67,6 +72,7 @@ class ChannelParts(Generic[ContentT]):
             reporter=self._reporter,
             clock=clock,
             lease_margin_s=settings.lease_margin_s,
+            longer_waits_s=settings.longer_waits_s,
         )
         preparation = Preparation(
             adapter=adapter,
@@ -82,20 +88,27 @@ class ChannelParts(Generic[ContentT]):
             rota=self._rota,
             dry_run=dry_run,
             caller=self._caller,
-            reporter=self._reporter,
+            doubts=Doubts(
+                channel=channel, ledger=self.ledger, rota=self._rota, reporter=self._reporter, clock=clock
+            ),
+            endings=Endings(self.ledger, self._reporter),
             shares=shares,
         )
-        self._intake = Intake(broker=broker, channel=channel, worker=worker, shares=shares)
+        trials = Trials(worker, TrialRecords(database), channel=channel)
+        lanes = Lanes(broker, channel=channel, shares=shares, passage=lambda: self._rota.passage)
+        self._intake = Intake(lanes=lanes, channel=channel, worker=worker, trials=trials)
         self._sweep = Sweep(
             channel=channel,
             ledger=self.ledger,
             worker=worker,
+            trials=trials,
+            rota=self._rota,
             reporter=self._reporter,
             in_flight=self._caller.is_calling,
             interval_s=settings.sweep_interval_s,
             report_repeat=timedelta(seconds=settings.report_repeat_s),
         )
-        self._gauges = Gauges(channel=channel, ledger=self.ledger, rota=self._rota)
+        self._gauges = Gauges(channel=channel, ledger=self.ledger)
 
     async def start(self) -> None:
         """Begin to deliver; nothing has to be there yet."""
@@ -135,6 +148,7 @@ class ChannelParts(Generic[ContentT]):
         readiness.add("template_service", self._templates.ping)
         for provider in self._providers:
             readiness.add(f"provider {provider.name}", provider.check)
+        readiness.add_breakers(*self._rota.breakers, self._users.breaker, self._templates.breaker)
         return readiness
 
     async def _consumes(self) -> None:

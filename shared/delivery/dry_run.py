@@ -2,6 +2,7 @@
 
 from shared.delivery.outcomes import Accepted, Outcome
 from shared.delivery.provider import ProviderCall
+from shared.delivery.recourse import NO_RECOURSE
 
 
 class DryRun:
@@ -9,6 +10,7 @@ class DryRun:
 
     name = "dry-run"
     timeout_s = 5.0
+    recourse = NO_RECOURSE
 
     async def send(self, call: ProviderCall[object]) -> Outcome:
         """Accept."""

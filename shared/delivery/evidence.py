@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from shared.contracts.delivery import Attempt, Problem
+from shared.delivery.ledger_rows import TargetKey
 from shared.delivery.outcomes import Accepted, Outcome
 
 LONGEST_ID = 500
@@ -13,6 +14,13 @@ def id_of(outcome: Outcome) -> str | None:
     if not isinstance(outcome, Accepted) or outcome.provider_message_id is None:
         return None
     return outcome.provider_message_id.replace("\0", "")[:LONGEST_ID]
+
+
+def message_id_of(key: TargetKey, *, targets: int) -> str:
+    """What a provider is called with: the same for every call of a target within a run. `targets`: how many
+    the run has."""
+    run = f"{key.notification_id}.{key.run}"
+    return run if targets == 1 else f"{run}.{key.target}"
 
 
 def storable(problem: Problem) -> Problem:

@@ -2,18 +2,18 @@
 
 import asyncio
 import traceback
-from collections.abc import Mapping
 from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
 
 from shared.broker.decoding import Undecodable, decode
-from shared.broker.interface import Broker, Consumer, Delivery
-from shared.broker.topology import lane_queue
+from shared.broker.interface import Delivery
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import DeliveryRequested
 from shared.delivery import metrics
+from shared.delivery.lanes import Lanes
+from shared.delivery.trials import Trials
 from shared.delivery.worker import Worker
 from shared.process.correlation import bind_correlation_id
 from shared.process.crash_points import CrashPoint, reach
@@ -22,43 +22,38 @@ from shared.process.tasks import BackgroundTasks
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
 
-PREFETCH_FACTOR = 8
-"""Messages taken per provider call in flight: enough that look-ups and claims come in groups."""
-
 LAST_MOMENTS_S = 2.0
 
 
 class Intake(Generic[ContentT]):
-    """One consumer for each lane. A message is acked only after what became of it stands in the ledger."""
+    """A message is acked only after what became of it stands in the ledger."""
 
     def __init__(
-        self, *, broker: Broker, channel: Channel, worker: Worker[ContentT], shares: Mapping[Lane, int]
+        self, *, lanes: Lanes, channel: Channel, worker: Worker[ContentT], trials: Trials[ContentT]
     ) -> None:
-        self._broker = broker
+        self._lanes = lanes
         self._channel = channel
         self._worker = worker
-        self._shares = shares
-        self._consumers: dict[Lane, Consumer] = {}
+        self._trials = trials
         self._loops = BackgroundTasks()
         self._handling: set[asyncio.Task[None]] = set()
 
     @property
     def alive(self) -> bool:
-        """Whether every lane has a consumer that the broker knows of."""
-        return bool(self._consumers) and all(consumer.alive for consumer in self._consumers.values())
+        """See `Lanes.alive`."""
+        return self._lanes.alive
 
     def start(self) -> None:
         """Begin to consume."""
-        for lane, share in self._shares.items():
-            consumer = self._broker.consume(lane_queue(self._channel, lane), prefetch=share * PREFETCH_FACTOR)
-            self._consumers[lane] = consumer
+        self._lanes.open()
+        self._loops.start("lanes", self._lanes.regulate)
+        for lane in Lane:
             self._loops.start(f"consume.{lane.value}", partial(self._consume, lane))
 
     async def close(self) -> None:
         """Take nothing more, and hand back what has not been claimed; attempts in flight go on."""
         await self._loops.close()
-        for consumer in self._consumers.values():
-            await consumer.close()
+        await self._lanes.close()
         if self._handling:
             # Most end within moments; what waits (for a peer, a provider, its time) goes back to the broker.
             await asyncio.wait(self._handling, timeout=LAST_MOMENTS_S)
@@ -67,7 +62,7 @@ class Intake(Generic[ContentT]):
         await asyncio.gather(*self._handling, return_exceptions=True)
 
     async def _consume(self, lane: Lane) -> None:
-        async for delivery in self._consumers[lane]:
+        async for delivery in self._lanes.deliveries(lane):
             task = asyncio.create_task(self._handle(delivery, lane))
             self._handling.add(task)
             task.add_done_callback(self._handling.discard)
@@ -84,7 +79,8 @@ class Intake(Generic[ContentT]):
             bind_correlation_id(request.correlation_id)
             reach(CrashPoint.MESSAGE_TAKEN)
             try:
-                step = await self._worker.deliver(request, delivery.body, known=delivery.deliveries > 1)
+                times = delivery.deliveries
+                step = await self._trials.deliver(request, delivery.body, times=times, known=times > 1)
             except Exception:
                 # What may be expected is an outcome; this is a defect of ours with this one message.
                 log.exception("delivery.defect", notification_id=str(request.notification_id))

@@ -19,6 +19,7 @@ from shared.delivery.ledger_rows import (
     SettledAttempt,
     TargetKey,
 )
+from shared.delivery.retry import DoubtStep
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 """Of the ledger, for `python -m X_service migrate`."""
@@ -37,10 +38,10 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._claims = GroupCommit(self._claim_group, max_wait_s=CLAIMS_GATHER_S)
-        self._settlements = GroupCommit(self._settle_group, max_wait_s=GATHER_S)
-        self._conclusions = GroupCommit(self._conclude_group, max_wait_s=GATHER_S)
-        self._reads = GroupCommit(self._read_group, max_wait_s=GATHER_S)
+        self._claims = GroupCommit(self._claim_group, name="ledger.claim", max_wait_s=CLAIMS_GATHER_S)
+        self._settlements = GroupCommit(self._settle_group, name="ledger.settlement", max_wait_s=GATHER_S)
+        self._conclusions = GroupCommit(self._conclude_group, name="ledger.conclusion", max_wait_s=GATHER_S)
+        self._reads = GroupCommit(self._read_group, name="ledger.reading", max_wait_s=GATHER_S)
 
     async def start(self) -> None:
         """Begin to take groups."""
@@ -105,10 +106,16 @@ class Ledger:
         async with self._database.connection() as connection:
             return bool(await connection.fetchval(sql.ANYTHING_LEFT, expired, overdue, unreported))
 
-    async def overdue(self, *, grace: timedelta, limit: int) -> list[LedgerRow]:
-        """Targets whose next attempt fell due more than `grace` ago."""
+    async def take_overdue(self, *, grace: timedelta, limit: int, hold: timedelta) -> list[LedgerRow]:
+        """Targets whose next attempt fell due more than `grace` ago; for `hold`, or until they are claimed,
+        they are not given out again."""
         async with self._database.connection() as connection:
-            return [_row(record) for record in await connection.fetch(sql.OVERDUE, grace, limit)]
+            return [_row(record) for record in await connection.fetch(sql.TAKE_OVERDUE, grace, limit, hold)]
+
+    async def clear_overdue(self, key: DeliveryKey) -> None:
+        """What was taken has been looked after, and the process lives: it is not suspected."""
+        async with self._database.connection() as connection:
+            await connection.execute(sql.CLEAR_OVERDUE, key.notification_id, key.run)
 
     async def take_unreported(self, *, after: timedelta, limit: int) -> list[LedgerRow]:
         """Rows whose report has had no receipt for `after`; they are not given out again for as long."""
@@ -167,6 +174,8 @@ class Ledger:
                 [_json(item.entry) for item in settled],
                 [item.settlement.possible_duplicate for item in settled],
                 [item.settlement.retry_in for item in settled],
+                [item.settlement.doubt for item in settled],
+                [item.ended_step for item in settled],
             )
         written = {_key(record): _row(record) for record in records}
         return [written.get(item.key) if id(item) in chosen else None for item in asked]
@@ -246,4 +255,6 @@ def _row(record: asyncpg.Record) -> LedgerRow:
         request=record["request"],
         correlation_id=record["correlation_id"],
         updated_at=record["updated_at"],
+        doubt=None if record["doubt"] is None else DoubtStep(record["doubt"]),
+        resumed=record["resumed"],
     )

@@ -6,8 +6,10 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from shared.contracts.channels import Channel
-from shared.contracts.delivery import LedgerAnswer, LedgerQuestion, ReportReceipts
+from shared.contracts.delivery import LedgerAnswer, LedgerPurge, LedgerPurged, LedgerQuestion, ReportReceipts
+from shared.database.engine import Database
 from shared.delivery.ledger import Ledger
+from shared.delivery.ledger_purge import purge
 from shared.web.problems import unprocessable
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -16,7 +18,7 @@ MOST_KEYS = 500
 MOST_RECEIPTS = 1000
 
 
-def ledger_router(ledger: Ledger, *, channel: Channel) -> APIRouter:
+def ledger_router(ledger: Ledger, database: Database, *, channel: Channel) -> APIRouter:
     """The routes; who may call them is the app's affair."""
     router = APIRouter(prefix="/internal/v1/ledger", tags=["ledger"])
 
@@ -37,6 +39,14 @@ def ledger_router(ledger: Ledger, *, channel: Channel) -> APIRouter:
         if len(body.receipts) > MOST_RECEIPTS:
             raise unprocessable("receipts", f"at most {MOST_RECEIPTS}")
         await ledger.receive(body.receipts)
+
+    @router.post("/purge")
+    async def purge_old(request: Request) -> Response:
+        """A batch of rows that the gateway has no use for any more."""
+        body = await _body(request, LedgerPurge)
+        async with database.connection() as connection:
+            rows = await purge(connection, before=body.before)
+        return Response(msgspec.json.encode(LedgerPurged(rows=rows)), media_type="application/json")
 
     return router
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import Attempt, DeliveryReported, DeliveryState, Problem
-from shared.delivery.retry import Settlement
+from shared.delivery.retry import DoubtStep, Settlement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ class Claim:
 @dataclass(frozen=True, kw_only=True)
 class SettledAttempt:
     """What came of a claimed attempt. `entry` goes to the end of the history; None where it says no more
-    than the one before (a provider that goes on throttling)."""
+    than the one before (a provider that goes on throttling). `ended_step`: it is not a call that is settled,
+    but this step about the doubt that a call has left."""
 
     key: TargetKey
     attempt: int
@@ -53,6 +54,7 @@ class SettledAttempt:
     provider_message_id: str | None
     problem: Problem | None
     entry: Attempt | None
+    ended_step: DoubtStep | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Conclusion:
 @dataclass(frozen=True, kw_only=True)
 class LedgerRow:
     """A row as it stands. `due_in_s` and `lease_in_s` are seconds from now on PostgreSQL's clock, negative
-    when past; None where the state has none."""
+    when past; None where the state has none. `resumed`: how often a sweep has taken it since its claim."""
 
     key: TargetKey
     targets: int
@@ -86,6 +88,8 @@ class LedgerRow:
     request: bytes | None
     correlation_id: str
     updated_at: datetime
+    doubt: DoubtStep | None
+    resumed: int
 
     def report(self, channel: Channel) -> DeliveryReported:
         """The row as the gateway is told of it."""

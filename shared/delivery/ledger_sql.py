@@ -11,7 +11,7 @@ COLUMNS = """
     extract(epoch FROM d.next_attempt_at - clock_timestamp())::float8 AS due_in_s,
     extract(epoch FROM d.lease_until - clock_timestamp())::float8 AS lease_in_s,
     d.provider, d.provider_message_id, d.problem, d.possible_duplicate, d.deferred_until,
-    d.attempts, d.request, d.correlation_id, d.updated_at
+    d.attempts, d.request, d.correlation_id, d.updated_at, d.doubt, d.resumed
 """
 
 SAME_TARGET = "d.notification_id = i.notification_id AND d.run = i.run AND d.target = i.target"
@@ -47,7 +47,8 @@ WITH i AS (
                       AND e.run = i.run AND e.target = '{NO_TARGET}')
     ON CONFLICT (notification_id, run, target) DO UPDATE
     SET state = 'sending', attempt = 1, provider = excluded.provider, lease_until = excluded.lease_until,
-        lease_token = excluded.lease_token, next_attempt_at = NULL, updated_at = clock_timestamp()
+        lease_token = excluded.lease_token, next_attempt_at = NULL, resumed = 0, resumed_until = NULL,
+        updated_at = clock_timestamp()
     WHERE (d.state = 'pending' AND d.attempt = 0)
        OR (d.state = 'sending' AND d.attempt = 1 AND d.lease_token = excluded.lease_token)
     RETURNING d.notification_id, d.run, d.target
@@ -55,7 +56,7 @@ WITH i AS (
     UPDATE deliveries AS d
     SET state = 'sending', attempt = i.attempt, provider = i.provider,
         lease_until = clock_timestamp() + i.lease, lease_token = i.token, next_attempt_at = NULL,
-        updated_at = clock_timestamp()
+        doubt = NULL, resumed = 0, resumed_until = NULL, updated_at = clock_timestamp()
     FROM i
     WHERE i.attempt > 1 AND {SAME_TARGET}
       AND ((d.state = 'retrying' AND d.attempt = i.attempt - 1 AND d.next_attempt_at <= clock_timestamp())
@@ -76,13 +77,17 @@ SET state = CASE WHEN {WAS_ACCEPTED} THEN 'sent' ELSE i.state END,
     attempts = d.attempts || coalesce(i.entry::jsonb, '[]'),
     possible_duplicate = d.possible_duplicate OR i.possible_duplicate, lease_until = NULL,
     next_attempt_at = CASE WHEN {WAS_ACCEPTED} THEN NULL ELSE clock_timestamp() + i.retry_in END,
+    doubt = CASE WHEN {WAS_ACCEPTED} THEN NULL ELSE i.next_step END,
+    resumed = 0, resumed_until = NULL,
     request = CASE WHEN i.state = 'sent' OR {WAS_ACCEPTED} THEN NULL ELSE d.request END,
     unreported_since = clock_timestamp(), updated_at = clock_timestamp()
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::bool[], $10::interval[])
+            $9::bool[], $10::interval[], $11::text[], $12::text[])
      AS i(notification_id, run, target, attempt, state, provider_message_id, problem, entry,
-          possible_duplicate, retry_in)
-WHERE {SAME_TARGET} AND d.attempt = i.attempt AND d.state = 'sending'
+          possible_duplicate, retry_in, next_step, ended_step)
+WHERE {SAME_TARGET} AND d.attempt = i.attempt
+  AND CASE WHEN i.ended_step IS NULL THEN d.state = 'sending'
+           ELSE d.state = 'retrying' AND d.doubt = i.ended_step END
 RETURNING {COLUMNS}
 """
 
@@ -94,6 +99,7 @@ SET attempts = d.attempts || $5::text::jsonb,
     provider_message_id = coalesce($6, d.provider_message_id),
     problem = CASE WHEN d.state = 'sending' THEN d.problem END,
     next_attempt_at = NULL,
+    doubt = NULL,
     deferred_until = NULL,
     possible_duplicate = d.possible_duplicate AND d.attempt > $4,
     unreported_since = clock_timestamp(), updated_at = clock_timestamp()
@@ -115,7 +121,8 @@ WHERE i.target <> '{NO_TARGET}' OR NOT EXISTS (
     SELECT FROM deliveries AS e WHERE e.notification_id = i.notification_id AND e.run = i.run)
 ON CONFLICT (notification_id, run, target) DO UPDATE
 SET state = excluded.state, problem = excluded.problem, deferred_until = excluded.deferred_until,
-    next_attempt_at = NULL, unreported_since = clock_timestamp(), updated_at = clock_timestamp()
+    next_attempt_at = NULL, doubt = NULL, unreported_since = clock_timestamp(),
+    updated_at = clock_timestamp()
 WHERE d.state IN ('pending', 'retrying')
 RETURNING {COLUMNS}
 """
@@ -150,10 +157,22 @@ SELECT coalesce((SELECT lease_until FROM deliveries WHERE state = 'sending' ORDE
                  ORDER BY unreported_since LIMIT 1) < clock_timestamp() - $3::interval, false)
 """
 
-OVERDUE = f"""
-SELECT {COLUMNS} FROM deliveries AS d
-WHERE d.state IN ('pending', 'retrying') AND d.next_attempt_at < clock_timestamp() - $1::interval
-ORDER BY d.next_attempt_at LIMIT $2
+TAKE_OVERDUE = f"""
+WITH due AS (
+    SELECT notification_id, run, target FROM deliveries
+    WHERE state IN ('pending', 'retrying') AND next_attempt_at < clock_timestamp() - $1::interval
+      AND (resumed_until IS NULL OR resumed_until < clock_timestamp())
+    ORDER BY next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
+)
+UPDATE deliveries AS d
+SET resumed = least(d.resumed + 1, 100), resumed_until = clock_timestamp() + $3::interval
+FROM due AS i WHERE {SAME_TARGET}
+RETURNING {COLUMNS}
+"""
+
+CLEAR_OVERDUE = """
+UPDATE deliveries AS d SET resumed = 0
+WHERE d.notification_id = $1 AND d.run = $2 AND d.state IN ('pending', 'retrying')
 """
 
 UNREPORTED = f"""

@@ -28,7 +28,9 @@ ACCEPT_TO_PROVIDER_SECONDS = histogram(
     ("channel", "lane"),
     (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
-BREAKER_OPEN = gauge(
-    "provider_breaker_open", "1 while a provider's circuit breaker is not closed", ("channel", "provider")
-)
 LEDGER_OPEN = gauge("ledger_open", "Targets in the ledger that have not ended", ("channel", "state"))
+ISOLATED = counter(
+    "messages_isolated",
+    "Messages handled alone, since they are suspected of ending the process",
+    ("channel",),
+)

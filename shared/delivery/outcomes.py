@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.contracts.delivery import Problem
+from shared.process.breaker import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +48,16 @@ class Unknown:
 
 
 Outcome = Accepted | Rejected | Retryable | Throttled | Unknown
+
+
+def verdict_of(outcome: Outcome) -> Verdict:
+    """What an outcome says of the provider to its circuit breaker."""
+    match outcome:
+        case Accepted():
+            return Verdict.WORKED
+        case Rejected():
+            return Verdict.ANSWERED
+        case Retryable(provider_at_fault=True) | Unknown():
+            return Verdict.FAILED
+        case Retryable() | Throttled():
+            return Verdict.NOTHING

@@ -32,6 +32,8 @@ ContentT = TypeVar("ContentT")
 FRESH_FOR_S = 0.8
 """The greatest age, in seconds, of what is known of a recipient's wishes when an attempt is claimed: the
 claim takes a moment, and when the provider is called it must be a second at most."""
+WAIT_IN_HAND_S = 60.0
+"""A broker takes back what nobody acknowledges for long (RabbitMQ: half an hour), and counts that."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 
@@ -80,8 +82,8 @@ class Ended:
 
 
 class Preparation(Generic[ContentT]):
-    """Prepares requests. While the user or the template service is away it waits, and goes on waiting:
-    nothing is sent on stale consent, and no attempt is spent."""
+    """Prepares requests. While the user or the template service is away it waits: nothing is sent on stale
+    consent, and no attempt is spent."""
 
     def __init__(
         self,
@@ -98,9 +100,11 @@ class Preparation(Generic[ContentT]):
         self._renderer = renderer
         self._clock = clock
 
-    async def prepare(self, request: DeliveryRequested) -> Prepared[ContentT] | Ended:
-        """What is to be sent and to where, or why nothing is."""
+    async def prepare(self, request: DeliveryRequested) -> Prepared[ContentT] | Ended | None:
+        """What is to be sent and to where, or why nothing is; None where nobody could be asked for as long
+        as a message may be held in hand."""
         pause_s = FIRST_PAUSE_S
+        give_up_at = time.monotonic() + WAIT_IN_HAND_S
         while True:
             if self.has_expired(request):
                 return _ended(DeliveryState.EXPIRED, "notification.expired", "It expired before it was sent.")
@@ -108,6 +112,8 @@ class Preparation(Generic[ContentT]):
                 return await self._prepare(request)
             except PeerError as error:
                 log.warning("delivery.waits_for_peer", peer=error.service, pause_s=pause_s)
+            if time.monotonic() >= give_up_at:
+                return None
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 

@@ -10,6 +10,7 @@ from shared.contracts.channels import Channel
 from shared.contracts.delivery import DeliveryRequested
 from shared.contracts.recipients import Recipient
 from shared.delivery.outcomes import Outcome
+from shared.delivery.recourse import Recourse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,10 @@ class Provider(Protocol[ContentT_contra]):
     @property
     def timeout_s(self) -> float:
         """The longest time `send` may take, in seconds."""
+
+    @property
+    def recourse(self) -> Recourse:
+        """What can be done where nobody knows whether it took a message."""
 
     async def check(self) -> None:
         """For readiness: raises ConnectionError with a sentence where the provider cannot be reached."""

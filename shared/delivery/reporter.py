@@ -36,7 +36,7 @@ class Reporter:
         self._channel = channel
         self._broker = broker
         self._group: GroupCommit[DeliveryReported, Receipt] = GroupCommit(
-            self._publish, max_wait_s=GATHER_S, max_batch=MOST_IN_ONE
+            self._publish, name="reports.publishing", max_wait_s=GATHER_S, max_batch=MOST_IN_ONE
         )
 
     async def start(self) -> None:

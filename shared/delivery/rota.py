@@ -4,16 +4,28 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Generic, TypeVar
 
-from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown
+from shared.delivery.outcomes import Outcome, Throttled, verdict_of
 from shared.delivery.provider import Provider
-from shared.process.breaker import Permit, ProviderBreaker
+from shared.delivery.recourse import NO_RECOURSE, Recourse
+from shared.process.breaker import CircuitBreaker, Permit
 
 ContentT = TypeVar("ContentT")
 
 MAX_NAP_S = 1.0
 """The longest nap, in seconds, between two looks at providers that are all held."""
+
+
+class Passage(Enum):
+    """Whether calls can be made at all right now."""
+
+    FREE = auto()
+    ONE_PROBE = auto()
+    """Every provider's breaker is open, and one of them is due for a probe."""
+    BLOCKED = auto()
+    """Every provider's breaker is open, being probed, or it has told us to wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +39,24 @@ class Turn(Generic[ContentT]):
 class _Seat(Generic[ContentT]):
     """A provider with its breaker and, after a 429, the time until which it is held."""
 
-    def __init__(self, provider: Provider[ContentT], breaker: ProviderBreaker) -> None:
+    def __init__(self, provider: Provider[ContentT], breaker: CircuitBreaker) -> None:
         self.provider = provider
         self.breaker = breaker
         self.held_until = 0.0
+
+    def passage(self, now: float) -> Passage:
+        """For this provider alone."""
+        if self.held_until > now:
+            return Passage.BLOCKED
+        if self.breaker.state == "closed":
+            return Passage.FREE
+        return Passage.ONE_PROBE if self.breaker.probe_is_due else Passage.BLOCKED
 
 
 class Rota(Generic[ContentT]):
     """The providers of a channel in the order of preference, each with a breaker.
 
-    While all of them are open or held, `next_turn` waits: nothing is claimed and no attempt is spent, and
-    since what waits fills the prefetch, the channel's queues are no longer consumed.
+    While all of them are open or held nothing is claimed and no attempt is spent.
     """
 
     def __init__(
@@ -48,56 +67,72 @@ class Rota(Generic[ContentT]):
     ) -> None:
         self._monotonic = monotonic
         self._seats = [
-            _Seat(provider, ProviderBreaker(provider.name, monotonic=monotonic)) for provider in providers
+            _Seat(provider, CircuitBreaker(provider.name, monotonic=monotonic)) for provider in providers
         ]
 
     @property
-    def breaker_states(self) -> dict[str, str]:
-        """`closed`, `open` or `half-open` by provider."""
-        return {seat.provider.name: seat.breaker.state for seat in self._seats}
+    def breakers(self) -> Sequence[CircuitBreaker]:
+        """Of every provider."""
+        return [seat.breaker for seat in self._seats]
 
-    def try_turn(self, *, avoid: str | None) -> Turn[ContentT] | None:
-        """A turn at the first healthy provider; not `avoid`, which failed last, if there is a choice."""
+    @property
+    def passage(self) -> Passage:
+        """Of the provider that is best off."""
         now = self._monotonic()
-        ready = [seat for seat in self._seats if seat.held_until <= now]
-        for seat in sorted(ready, key=lambda seat: seat.provider.name == avoid):
-            permit = seat.breaker.admit()
-            if permit is not None:
-                return Turn(provider=seat.provider, permit=permit)
+        passages = {seat.passage(now) for seat in self._seats}
+        return next(passage for passage in Passage if passage in passages)
+
+    def recourse_of(self, provider: str) -> Recourse:
+        """What a provider offers after a doubt; one that is not on the rota any more offers nothing."""
+        return next(
+            (seat.provider.recourse for seat in self._seats if seat.provider.name == provider), NO_RECOURSE
+        )
+
+    def try_turn(self, *, after: str | None) -> Turn[ContentT] | None:
+        """A turn at the first healthy provider; after a failure, at the next one behind `after`, which comes
+        last."""
+        names = [seat.provider.name for seat in self._seats]
+        first = names.index(after) + 1 if after in names else 0
+        return self._admitted([*self._seats[first:], *self._seats[:first]])
+
+    def try_turn_at(self, provider: str) -> Turn[ContentT] | None:
+        """A turn at this very provider."""
+        return self._admitted([seat for seat in self._seats if seat.provider.name == provider])
+
+    async def next_turn(self, *, after: str | None, within_s: float) -> Turn[ContentT] | None:
+        """As `try_turn`, but waits a while until there is one."""
+        give_up_at = self._monotonic() + within_s
+        while True:
+            turn = self.try_turn(after=after)
+            left_s = give_up_at - self._monotonic()
+            if turn is not None or left_s <= 0:
+                return turn
+            await asyncio.sleep(min(self._nap_s(), left_s))
+
+    def finish(self, turn: Turn[ContentT], outcome: Outcome) -> None:
+        """Tell the provider's breaker what came of the call. Client errors and 429 never count."""
+        seat = self._seat_of(turn)
+        if isinstance(outcome, Throttled):
+            seat.held_until = max(seat.held_until, self._monotonic() + outcome.after_s)
+        seat.breaker.settle(turn.permit, verdict_of(outcome))
+
+    def cancel(self, turn: Turn[ContentT]) -> None:
+        """Give an unused turn back."""
+        self._seat_of(turn).breaker.release(turn.permit)
+
+    def _admitted(self, seats: Sequence[_Seat[ContentT]]) -> Turn[ContentT] | None:
+        now = self._monotonic()
+        for seat in seats:
+            if seat.held_until <= now:
+                permit = seat.breaker.admit()
+                if permit is not None:
+                    return Turn(provider=seat.provider, permit=permit)
         return None
 
-    async def next_turn(self, *, avoid: str | None) -> Turn[ContentT]:
-        """As `try_turn`, but waits until there is one."""
-        while True:
-            turn = self.try_turn(avoid=avoid)
-            if turn is not None:
-                return turn
-            await asyncio.sleep(min(self._nap_s(), MAX_NAP_S))
+    def _seat_of(self, turn: Turn[ContentT]) -> _Seat[ContentT]:
+        return next(seat for seat in self._seats if seat.provider is turn.provider)
 
     def _nap_s(self) -> float:
         now = self._monotonic()
         waits = [max(seat.held_until - now, seat.breaker.wait_s()) for seat in self._seats]
-        return max(min(waits), 0.05)
-
-    def finish(self, turn: Turn[ContentT], outcome: Outcome) -> None:
-        """Tell the provider's breaker what came of the call. Client errors and 429 never count."""
-        seat = next(seat for seat in self._seats if seat.provider is turn.provider)
-        match outcome:
-            case Accepted():
-                seat.breaker.record(turn.permit, failed=False)
-            case Retryable(provider_at_fault=False):
-                seat.breaker.release(turn.permit)
-            case Retryable() | Unknown():
-                seat.breaker.record(turn.permit, failed=True)
-            case Throttled(after_s=after_s):
-                seat.held_until = max(seat.held_until, self._monotonic() + after_s)
-                seat.breaker.release(turn.permit)
-            case Rejected():
-                # The provider answered, so a probe has shown that it is back.
-                if turn.permit is Permit.PROBE:
-                    seat.breaker.record(turn.permit, failed=False)
-
-    def cancel(self, turn: Turn[ContentT]) -> None:
-        """Give an unused turn back."""
-        seat = next(seat for seat in self._seats if seat.provider is turn.provider)
-        seat.breaker.release(turn.permit)
+        return min(max(min(waits), 0.05), MAX_NAP_S)

@@ -1,5 +1,7 @@
 """The settings every channel service has."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from shared.process.settings import (
@@ -23,6 +25,12 @@ class ChannelSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Service
     )
     bulk_concurrency: int = Field(
         default=8, ge=1, le=500, description="Provider calls in flight for the bulk lane; default 8."
+    )
+    longer_waits_s: tuple[Annotated[float, Field(gt=0, le=86_400)], ...] = Field(
+        default=(),
+        max_length=20,
+        description="Waits in seconds, as a JSON list, for further calls after the first four, such as "
+        "[300, 900, 1800]; default none: after four failed calls a message is parked.",
     )
     sweep_interval_s: float = Field(
         default=1.0, gt=0, le=60, description="Seconds between two sweeps of the ledger; default 1."

@@ -10,13 +10,16 @@ import structlog
 
 from shared.broker.decoding import Undecodable, decode
 from shared.contracts.channels import Channel
-from shared.contracts.delivery import Attempt, DeliveryRequested, Problem
+from shared.contracts.delivery import Attempt, DeliveryKey, DeliveryRequested, Problem
 from shared.delivery import metrics
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import LedgerRow, SettledAttempt, TargetKey
 from shared.delivery.outcomes import Unknown
+from shared.delivery.patience import patiently
 from shared.delivery.reporter import Reporter
-from shared.delivery.retry import settle
+from shared.delivery.retry import Circumstances, settle
+from shared.delivery.rota import Passage, Rota
+from shared.delivery.trials import Trials
 from shared.delivery.worker import Worker
 from shared.process.correlation import correlation_scope
 
@@ -27,6 +30,8 @@ OVERDUE_GRACE = timedelta(seconds=1)
 """How long after its due time an attempt is left to the copy that comes back through the broker."""
 EXPIRY_GRACE = timedelta(seconds=3)
 """How long after its lease an attempt is left to the process that may still be settling it."""
+HOLD = timedelta(seconds=20)
+"""How long what a sweep has taken is left to it; a process that dies meanwhile delays it by so much."""
 BATCH = 200
 MOST_IN_HAND = 200
 LEASE_EXPIRED = Problem(
@@ -45,6 +50,8 @@ class Sweep(Generic[ContentT]):
         channel: Channel,
         ledger: Ledger,
         worker: Worker[ContentT],
+        trials: Trials[ContentT],
+        rota: Rota[ContentT],
         reporter: Reporter,
         interval_s: float,
         report_repeat: timedelta,
@@ -53,6 +60,8 @@ class Sweep(Generic[ContentT]):
         self._channel = channel
         self._ledger = ledger
         self._worker = worker
+        self._trials = trials
+        self._rota = rota
         self._reporter = reporter
         self._interval_s = interval_s
         self._report_repeat = report_repeat
@@ -85,16 +94,25 @@ class Sweep(Generic[ContentT]):
                 await self._settle_as_unknown(row)
 
     async def resume_overdue(self) -> None:
-        """Deliver what is overdue, without the broker."""
+        """Deliver what is overdue, without the broker; while no provider can be called, one at a time at
+        most, to probe."""
         free = MOST_IN_HAND - len(self._in_hand)
+        match self._rota.passage:
+            case Passage.BLOCKED:
+                return
+            case Passage.ONE_PROBE:
+                free = min(free, 1)
+            case Passage.FREE:
+                pass
         if free <= 0:
             return
-        requests: dict[tuple[object, int], bytes] = {}
-        for row in await self._ledger.overdue(grace=OVERDUE_GRACE, limit=free):
+        taken: dict[DeliveryKey, tuple[bytes, int]] = {}
+        for row in await self._ledger.take_overdue(grace=OVERDUE_GRACE, limit=free, hold=HOLD):
             if row.request is not None:
-                requests[row.key.notification_id, row.key.run] = row.request
-        for raw in requests.values():
-            task = asyncio.create_task(self._deliver(raw))
+                key = DeliveryKey(notification_id=row.key.notification_id, run=row.key.run)
+                taken[key] = row.request, row.resumed
+        for key, (raw, times) in taken.items():
+            task = asyncio.create_task(self._deliver(key, raw, times=times))
             self._in_hand.add(task)
             task.add_done_callback(self._in_hand.discard)
 
@@ -104,7 +122,7 @@ class Sweep(Generic[ContentT]):
         if rows:
             await self._reporter.repeat(rows)
 
-    async def _deliver(self, raw: bytes) -> None:
+    async def _deliver(self, key: DeliveryKey, raw: bytes, *, times: int) -> None:
         try:
             request = decode(raw, DeliveryRequested)
         except Undecodable:
@@ -112,10 +130,11 @@ class Sweep(Generic[ContentT]):
             return
         with correlation_scope(request.correlation_id):
             try:
-                await self._worker.deliver(request, raw, known=True)
+                await self._trials.deliver(request, raw, times=times, known=True)
             except Exception:
                 log.exception("delivery.defect", notification_id=str(request.notification_id))
                 await self._worker.fail(request, raw, stack=traceback.format_exc())
+            await patiently(lambda: self._ledger.clear_overdue(key))
 
     async def _settle_as_unknown(self, row: LedgerRow) -> None:
         if row.request is None or row.provider is None:
@@ -129,10 +148,14 @@ class Sweep(Generic[ContentT]):
         outcome = Unknown(problem=LEASE_EXPIRED)
         settlement = settle(
             outcome,
-            earlier=row.attempts,
-            category=request.category,
-            age=row.updated_at - request.created_at,
-            chance=0.0,
+            Circumstances(
+                earlier=row.attempts,
+                category=request.category,
+                age=row.updated_at - request.created_at,
+                chance=0.0,
+                repeated=row.possible_duplicate,
+                recourse=self._rota.recourse_of(row.provider),
+            ),
         )
         entry = Attempt(
             number=row.attempt,

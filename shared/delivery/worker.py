@@ -1,10 +1,8 @@
 """The way of one message through a channel: prepare, take a turn, attempt, and say when it must come back."""
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -20,51 +18,51 @@ from shared.contracts.delivery import (
     Problem,
 )
 from shared.database.errors import DatabaseError
-from shared.delivery.calling import Call, CallEnded, Caller
+from shared.delivery.call import Call, CallEnded
+from shared.delivery.calling import Caller
+from shared.delivery.doubts import Doubts
+from shared.delivery.endings import Endings, opening_of
 from shared.delivery.ledger import Ledger
-from shared.delivery.ledger_rows import Conclusion, LedgerRow, Opening, TargetKey
-from shared.delivery.ledger_sql import NO_TARGET
+from shared.delivery.ledger_rows import LedgerRow, Opening
+from shared.delivery.patience import patiently
 from shared.delivery.preparation import Ended, Preparation, Prepared
 from shared.delivery.provider import Target
-from shared.delivery.reporter import Reporter
+from shared.delivery.retry import DoubtStep
 from shared.delivery.rota import Rota, Turn
 from shared.delivery.slots import Slots
 from shared.process.crash_points import CrashPoint, reach
 
 log = structlog.get_logger()
 ContentT = TypeVar("ContentT")
-ResultT = TypeVar("ResultT")
 
 WAIT_IN_HAND_S = 5.0
 """A copy that comes at most this many seconds before its attempt is due is held; an earlier one is dropped,
-since the ledger brings the message back."""
+since the ledger brings the message back. As long is waited for a provider that can be called."""
+_STEPS_WITHOUT_A_CALL = (DoubtStep.ASK, DoubtStep.AWAIT_CALLBACK)
 CLAIM_PAUSE_S = 1.0
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
+COME_BACK_LATER = 3
+"""The broker's step for a message that cannot be attempted now, through no fault of its own."""
+DEFECT = Problem(kind="internal.defect", message="Carillon itself failed to deliver this message.")
 ADDRESS_GONE = Ended(
     state=DeliveryState.FAILED,
     problem=Problem(
         kind="recipient.address_gone", message="The address or device is no longer the recipient's."
     ),
 )
-DOUBT_NOT_REPEATED = Ended(
-    state=DeliveryState.UNKNOWN,
-    problem=Problem(
-        kind="recipient.quiet_hours",
-        message="It may have gone out; the recipient's quiet hours have begun, so it was not sent again.",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """A target still to be delivered to, with its history in this run."""
+    """A target still to be delivered to; `row` is what the ledger has of it, None before it is opened."""
 
     target: Target
     opening: Opening
-    attempts: tuple[Attempt, ...]
-    number: int
-    avoid: str | None
+    row: LedgerRow | None
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Until now, in this run."""
+        return () if self.row is None else self.row.attempts
 
 
 class Worker(Generic[ContentT]):
@@ -80,7 +78,8 @@ class Worker(Generic[ContentT]):
         rota: Rota[ContentT],
         dry_run: Rota[ContentT],
         caller: Caller[ContentT],
-        reporter: Reporter,
+        doubts: Doubts[ContentT],
+        endings: Endings,
         shares: Mapping[Lane, int],
     ) -> None:
         self._preparation = preparation
@@ -88,7 +87,8 @@ class Worker(Generic[ContentT]):
         self._rota = rota
         self._dry_run = dry_run
         self._caller = caller
-        self._reporter = reporter
+        self._doubts = doubts
+        self._endings = endings
         self._slots = Slots(shares)
         self._in_hand: dict[tuple[UUID, int], asyncio.Event] = {}
 
@@ -110,14 +110,17 @@ class Worker(Generic[ContentT]):
         finally:
             self._in_hand.pop(key).set()
 
-    async def fail(self, request: DeliveryRequested, raw: bytes, *, stack: str) -> None:
+    async def fail(
+        self, request: DeliveryRequested, raw: bytes, *, problem: Problem = DEFECT, stack: str | None
+    ) -> None:
         """End what our own code cannot deliver: parked with the stack trace, for an operator. What is being
         sent at this moment is left to its attempt."""
-        rows = [row for row in await self._rows(request) if row.state not in TERMINAL_STATES]
-        problem = Problem(kind="internal.defect", message="Carillon itself failed to deliver this message.")
-        await self._conclude(
-            request, raw, rows, Ended(state=DeliveryState.FAILED, problem=problem), stack=stack
-        )
+        known = await self._rows(request)
+        rows = [row for row in known if row.state not in TERMINAL_STATES]
+        if rows or not known:
+            await self._endings.conclude(
+                request, raw, rows, Ended(state=DeliveryState.FAILED, problem=problem), stack=stack
+            )
 
     async def _deliver(self, request: DeliveryRequested, raw: bytes, *, known: bool) -> int | None:
         rows = await self._rows(request) if known else []
@@ -126,9 +129,15 @@ class Worker(Generic[ContentT]):
             if not rows:
                 return None
             await asyncio.sleep(max(row.due_in_s or 0.0 for row in rows))
+            asked = [row for row in rows if row.doubt in _STEPS_WITHOUT_A_CALL]
+            if asked:
+                await asyncio.gather(*(self._doubts.pursue(request, row) for row in asked))
+                return await self._deliver(request, raw, known=True)
         prepared = await self._preparation.prepare(request)
+        if prepared is None:
+            return COME_BACK_LATER
         if isinstance(prepared, Ended):
-            await self._conclude(request, raw, rows, prepared)
+            await self._endings.conclude(request, raw, rows, prepared)
             return None
         reach(CrashPoint.MESSAGE_PREPARED)
         work = await self._work(request, raw, rows, prepared)
@@ -140,7 +149,7 @@ class Worker(Generic[ContentT]):
 
     async def _rows(self, request: DeliveryRequested) -> list[LedgerRow]:
         key = DeliveryKey(notification_id=request.notification_id, run=request.run)
-        return await _patiently(lambda: self._ledger.rows(key))
+        return await patiently(lambda: self._ledger.rows(key))
 
     async def _work(
         self,
@@ -153,27 +162,25 @@ class Worker(Generic[ContentT]):
         crash after one of them leaves the others to be found."""
         if not rows:
             openings = [
-                _opening(request, raw, target=target.id, targets=len(prepared.targets))
+                opening_of(request, raw, target=target.id, targets=len(prepared.targets))
                 for target in prepared.targets
             ]
             if len(openings) > 1:
-                await _patiently(lambda: self._ledger.open(openings))
+                await patiently(lambda: self._ledger.open(openings))
                 reach(CrashPoint.TARGETS_OPENED)
             return [
-                _Work(target=target, opening=opening, attempts=(), number=1, avoid=None)
+                _Work(target=target, opening=opening, row=None)
                 for target, opening in zip(prepared.targets, openings, strict=True)
             ]
         by_id = {target.id: target for target in prepared.targets}
         gone = [row for row in rows if row.key.target not in by_id]
         if gone:
-            await self._conclude(request, raw, gone, ADDRESS_GONE)
+            await self._endings.conclude(request, raw, gone, ADDRESS_GONE)
         return [
             _Work(
                 target=by_id[row.key.target],
-                opening=_opening(request, raw, target=row.key.target, targets=row.targets),
-                attempts=row.attempts,
-                number=row.attempt + 1,
-                avoid=row.provider,
+                opening=opening_of(request, raw, target=row.key.target, targets=row.targets),
+                row=row,
             )
             for row in rows
             if row.key.target in by_id
@@ -184,7 +191,9 @@ class Worker(Generic[ContentT]):
         token = uuid4()
         async with self._slots.one(request.lane) as slot:
             while True:
-                turn: Turn[ContentT] = await rota.next_turn(avoid=work.avoid)
+                turn = await self._turn(rota, work.row)
+                if turn is None:
+                    return await self._without_turn(request, work.row)
                 if prepared.is_fresh and not self._preparation.has_expired(request):
                     call = _call(request, work, prepared, token, called=slot.release)
                     try:
@@ -195,58 +204,26 @@ class Worker(Generic[ContentT]):
                 else:
                     rota.cancel(turn)
                 again = await self._preparation.prepare(request)
+                if again is None:
+                    return CallEnded(claimed=True, step=COME_BACK_LATER)
                 if isinstance(again, Prepared) and not any(t.id == work.target.id for t in again.targets):
                     again = ADDRESS_GONE
                 if isinstance(again, Ended):
-                    await self._end(request, again, work.opening, attempts=work.attempts)
+                    await self._endings.end(request, again, work.opening, attempts=work.attempts)
                     return CallEnded(claimed=True)
                 prepared = again
 
-    async def _conclude(
-        self,
-        request: DeliveryRequested,
-        raw: bytes,
-        rows: Sequence[LedgerRow],
-        ended: Ended,
-        *,
-        stack: str | None = None,
-    ) -> None:
-        if not rows:
-            whole = _opening(request, raw, target=NO_TARGET, targets=1)
-            await self._end(request, ended, whole, attempts=(), stack=stack)
-        for row in rows:
-            opening = _opening(request, raw, target=row.key.target, targets=row.targets)
-            await self._end(request, ended, opening, attempts=row.attempts, stack=stack)
+    async def _turn(self, rota: Rota[ContentT], row: LedgerRow | None) -> Turn[ContentT] | None:
+        if row is not None and row.doubt is DoubtStep.SAME_KEY:
+            return rota.try_turn_at(row.provider or "")
+        return await rota.next_turn(after=None if row is None else row.provider, within_s=WAIT_IN_HAND_S)
 
-    async def _end(
-        self,
-        request: DeliveryRequested,
-        ended: Ended,
-        opening: Opening,
-        *,
-        attempts: Sequence[Attempt],
-        stack: str | None = None,
-    ) -> None:
-        doubted = any(attempt.outcome == "unknown" for attempt in attempts)
-        if doubted and ended.state is DeliveryState.DEFERRED:
-            # A later run knows nothing of this one's doubt, and would send a second copy in silence.
-            ended = DOUBT_NOT_REPEATED
-        conclusion = Conclusion(
-            opening=opening,
-            state=ended.state,
-            problem=ended.problem,
-            deferred_until=ended.deferred_until,
-        )
-        row = await _patiently(partial(self._ledger.conclude, conclusion))
-        if row is not None:
-            log.info(
-                "delivery.ended",
-                notification_id=str(request.notification_id),
-                run=request.run,
-                state=ended.state.value,
-                problem=ended.problem.kind,
-            )
-            await self._reporter.report(row, stack=stack)
+    async def _without_turn(self, request: DeliveryRequested, row: LedgerRow | None) -> CallEnded:
+        """No provider can be called: nothing is claimed, no attempt is spent."""
+        if row is None or row.doubt is not DoubtStep.SAME_KEY:
+            return CallEnded(claimed=True, step=COME_BACK_LATER)
+        settlement = await self._doubts.give_up_key(request, row)
+        return CallEnded(claimed=True, step=None if settlement is None else settlement.step)
 
 
 def _can_go_on(row: LedgerRow) -> bool:
@@ -255,11 +232,6 @@ def _can_go_on(row: LedgerRow) -> bool:
     if row.state not in {DeliveryState.PENDING, DeliveryState.RETRYING}:
         return False
     return row.due_in_s is None or row.due_in_s <= WAIT_IN_HAND_S
-
-
-def _opening(request: DeliveryRequested, raw: bytes, *, target: str, targets: int) -> Opening:
-    key = TargetKey(notification_id=request.notification_id, run=request.run, target=target)
-    return Opening(key=key, targets=targets, request=raw, correlation_id=request.correlation_id)
 
 
 def _call(
@@ -276,20 +248,7 @@ def _call(
         opening=work.opening,
         target=next(target for target in prepared.targets if target.id == work.target.id),
         content=prepared.content,
-        attempt=work.number,
-        earlier=work.attempts,
+        row=work.row,
         token=token,
         called=called,
     )
-
-
-async def _patiently(ask: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """Ask the ledger until it answers: while its database is away, messages wait in hand and in queues."""
-    pause_s = FIRST_PAUSE_S
-    while True:
-        try:
-            return await ask()
-        except DatabaseError:
-            log.warning("ledger.away", pause_s=pause_s)
-        await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
-        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

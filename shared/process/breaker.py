@@ -1,37 +1,62 @@
-"""A circuit breaker around one provider.
+"""A circuit breaker around one provider, or around another service.
 
 pybreaker keeps the state; its own ways of calling are not used, since `call`, the decorator and
 `call_async` are wrong for coroutines (1.4: the coroutine is counted before it runs) and `calling()` lets
-every waiting call through when half open. So the provider is awaited by us, and its outcome fed in.
+every waiting call through when half open. So the call is awaited by us, and its verdict fed in.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
-from enum import StrEnum
+from dataclasses import dataclass
+from enum import Enum, auto
 
 import pybreaker
+import structlog
+
+from shared.process.metrics import gauge
+
+log = structlog.get_logger()
 
 FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 60.0
 
+STATE = gauge("breaker_state", "A circuit breaker: 0 closed, 1 half-open, 2 open", ("breaker",))
+_STATE_NUMBERS = {pybreaker.STATE_CLOSED: 0, pybreaker.STATE_HALF_OPEN: 1, pybreaker.STATE_OPEN: 2}
 
-class _ProviderFailed(Exception):
+
+class _CallFailed(Exception):
     """Stands for a failed call when it is fed into pybreaker."""
 
 
-class Permit(StrEnum):
-    """What a call was let through as; handed back with its result."""
+class Verdict(Enum):
+    """What a call says of whoever was called."""
 
-    ORDINARY = "ordinary"
-    PROBE = "probe"
+    WORKED = auto()
+    """All is well: a row of failures ends."""
+    ANSWERED = auto()
+    """It is there and refused the call itself: enough to close after a probe, else it counts for nothing."""
+    FAILED = auto()
+    """Its own failure."""
+    NOTHING = auto()
+    """Not called after all, cancelled, or told to wait."""
 
 
-class ProviderBreaker:
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """The right to one call; handed back with its verdict. `era` counts how often the breaker had opened."""
+
+    is_probe: bool
+    era: int
+
+
+class CircuitBreaker:
     """Closed, it admits every call; after `fail_max` failures in a row it opens for `open_for_s` seconds;
-    then it admits exactly one probe, whose result closes it or opens it anew.
+    then it admits exactly one probe, whose verdict closes it or opens it anew.
 
-    `monotonic` is the clock, in seconds. Results of calls admitted before it opened change nothing.
+    `name` is its label in the metric, `monotonic` the clock, in seconds. Verdicts on calls that were admitted
+    before it opened change nothing, also when they come after it has closed again.
     """
 
     def __init__(
@@ -42,6 +67,7 @@ class ProviderBreaker:
         open_for_s: float = OPEN_FOR_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.name = name
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=fail_max, reset_timeout=open_for_s, name=name, throw_new_error_on_trip=False
         )
@@ -49,21 +75,30 @@ class ProviderBreaker:
         self._monotonic = monotonic
         self._opened_at = 0.0
         self._probing = False
+        self._era = 0
+        self._shown = ""
+        self._show()
 
     @property
     def state(self) -> str:
         """`closed`, `open` or `half-open`."""
         return self._breaker.current_state
 
+    @property
+    def probe_is_due(self) -> bool:
+        """Whether a probe would be admitted now."""
+        return self.state != pybreaker.STATE_CLOSED and not self._probing and self.wait_s() == 0
+
     def admit(self) -> Permit | None:
-        """A permit for one call, or None. Each permit must be given back by `record` or `release`."""
+        """A permit for one call, or None. Each permit must be given back by `settle` or `release`."""
         if self.state == pybreaker.STATE_CLOSED:
-            return Permit.ORDINARY
-        if self._probing or self.wait_s() > 0:
+            return Permit(is_probe=False, era=self._era)
+        if not self.probe_is_due:
             return None
         self._probing = True
         self._breaker.half_open()
-        return Permit.PROBE
+        self._show()
+        return Permit(is_probe=True, era=self._era)
 
     def wait_s(self) -> float:
         """Seconds until a probe may be admitted; 0 when closed or due."""
@@ -71,26 +106,47 @@ class ProviderBreaker:
             return 0.0
         return max(0.0, self._opened_at + self._open_for_s - self._monotonic())
 
-    def record(self, permit: Permit, *, failed: bool) -> None:
-        """Feed the result of a permitted call in."""
-        if permit is Permit.PROBE:
+    def settle(self, permit: Permit, verdict: Verdict) -> None:
+        """Give a permit back with what came of the call."""
+        if permit.era != self._era:
+            return
+        if permit.is_probe:
             self._probing = False
-        elif self.state != pybreaker.STATE_CLOSED:
+        if verdict is Verdict.NOTHING or (verdict is Verdict.ANSWERED and not permit.is_probe):
             return
         # The failure is raised through by pybreaker after it was counted.
-        with contextlib.suppress(_ProviderFailed):
-            self._breaker.call(_fail if failed else _succeed)
+        with contextlib.suppress(_CallFailed):
+            self._breaker.call(_fail if verdict is Verdict.FAILED else _succeed)
         if self.state == pybreaker.STATE_OPEN:
             self._opened_at = self._monotonic()
+            self._era += 1
+        self._show()
 
     def release(self, permit: Permit) -> None:
-        """Give a permit back unused, or without a verdict (a client error, a 429)."""
-        if permit is Permit.PROBE:
-            self._probing = False
+        """Give a permit back unused."""
+        self.settle(permit, Verdict.NOTHING)
+
+    async def check(self) -> None:
+        """For readiness: raises ConnectionError, with the state in words, while it is not closed."""
+        if self.state == pybreaker.STATE_CLOSED:
+            return
+        if self._probing:
+            raise ConnectionError("half-open, a probe is under way")
+        wait_s = math.ceil(self.wait_s())
+        raise ConnectionError(f"open, next probe in {wait_s} s" if wait_s else "open, a probe is due")
+
+    def _show(self) -> None:
+        """The state in the metric, and a change of it in the log."""
+        if self.state == self._shown:
+            return
+        STATE.labels(self.name).set(_STATE_NUMBERS[self.state])
+        if self._shown:
+            log.warning("breaker.changed", breaker=self.name, state=self.state, was=self._shown)
+        self._shown = self.state
 
 
 def _fail() -> None:
-    raise _ProviderFailed
+    raise _CallFailed
 
 
 def _succeed() -> None:

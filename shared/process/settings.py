@@ -88,6 +88,13 @@ class ProcessSettings(SettingsBlock):
         usual = "json" if known.data.get("environment") == "production" else "console"
         return usual if given is None else given
 
+    stall_limit_s: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="Seconds after which a process whose event loop stands still ends itself, to be started "
+        "anew; default 30.",
+    )
     crash_at: str | None = Field(
         default=None,
         description="For experiments: the point on a notification's way at which the process is to kill "

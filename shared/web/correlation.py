@@ -9,7 +9,7 @@ _HEADER_BYTES = HEADER.lower().encode()
 
 
 class CorrelationMiddleware:
-    """Outermost, so that 500s carry the header too."""
+    """Outside of whatever may fail, so that 500s carry the header too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -19,18 +19,24 @@ class CorrelationMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        correlation_id = _of_caller(scope) or new_correlation_id()
-
-        async def send_with_header(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = correlation_id
-            await send(message)
-
+        correlation_id = of_caller(scope) or new_correlation_id()
         with correlation_scope(correlation_id):
-            await self._app(scope, receive, send_with_header)
+            await self._app(scope, receive, with_correlation_id(send, correlation_id))
 
 
-def _of_caller(scope: Scope) -> str | None:
+def with_correlation_id(send: Send, correlation_id: str) -> Send:
+    """As `send`, with the header on the answer."""
+
+    async def send_with_header(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)[HEADER] = correlation_id
+        await send(message)
+
+    return send_with_header
+
+
+def of_caller(scope: Scope) -> str | None:
+    """The id that the caller sent; None where it sent none, or one that is not sane."""
     for name, value in scope["headers"]:
         if name == _HEADER_BYTES:
             candidate: str = value.decode("latin-1")

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from shared.process.breaker import CircuitBreaker
 from shared.process.metrics import CONTENT_TYPE, exposition
 from shared.process.redaction import scrub
 
@@ -58,6 +59,12 @@ class Readiness:
         if name in self._checks:
             raise ValueError(f"there is a check named {name} already")
         self._checks[name] = _Check(ask=check, timeout_s=timeout_s, required=required)
+
+    def add_breakers(self, *breakers: CircuitBreaker) -> None:
+        """Show the state of each as `breaker <name>`. None is required: one that is open does its job, and a
+        service that waits for another is not to be restarted for it."""
+        for breaker in breakers:
+            self.add(f"breaker {breaker.name}", breaker.check, required=False)
 
     async def report(self, service: str) -> ReadinessReport:
         """Ask all at once."""

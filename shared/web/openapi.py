@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from shared.contracts.http.base import ProblemBody
+from shared.web.admission import always_answered
 from shared.web.examples import example_of
 from shared.web.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 
@@ -14,6 +15,12 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 _ALWAYS = (400, 408, 413, 415, 500)
 """The body is read before the route is known, so one that nobody asked for is refused as well."""
 _AUTHENTICATED = (401, 403)
+_REFUSED = {
+    429: "`too_many_at_once`: as many requests of this caller's are under way as one may have. Nothing was "
+    "stored.",
+    503: "`overloaded`: more is asked than can be taken in. Nothing was stored.",
+}
+"""What a service that takes in so much and no more answers to any request."""
 _DETAILS = {
     400: "Not valid JSON: invalid character (byte 17).",
     401: "No valid credentials were given.",
@@ -35,19 +42,19 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: _response(status) for status in statuses}
 
 
-def describe(app: FastAPI) -> None:
+def describe(app: FastAPI, *, may_refuse: bool) -> None:
     """Have `app.openapi()` speak of problems where FastAPI speaks of its own validation errors, and add
-    to each route what the shell around it answers."""
+    to each route what the shell around it answers. `may_refuse`: whether it takes in so much and no more."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(app)
+            app.openapi_schema = _described(app, may_refuse=may_refuse)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI, *, may_refuse: bool) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -62,11 +69,20 @@ def _described(app: FastAPI) -> dict[str, Any]:
     schemas[_SCHEMA] = problem
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    for path in document.get("paths", {}).values():
+    for path, operations in document.get("paths", {}).items():
         for method in _METHODS:
-            if method in path:
-                _complete(path[method], schemas)
+            if method in operations:
+                if may_refuse and not always_answered(path):
+                    _add_refusals(operations[method])
+                _complete(operations[method], schemas)
     return document
+
+
+def _add_refusals(operation: dict[str, Any]) -> None:
+    responses: dict[str, Any] = operation.setdefault("responses", {})
+    for status, words in _REFUSED.items():
+        response = responses.setdefault(str(status), _response(status))
+        response["description"] += f". {words}"
 
 
 def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

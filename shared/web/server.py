@@ -18,6 +18,7 @@ from shared.database.errors import DatabaseUnavailable
 from shared.process import crash_points
 from shared.process.logging import configure_logging
 from shared.process.settings import DatabaseSettings, ProcessSettings
+from shared.process.watchdog import watch
 from shared.web.quiet_server import QuietServer
 
 log = structlog.get_logger()
@@ -49,7 +50,8 @@ def serve(app: FastAPI, settings: ProcessSettings) -> None:
             proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
-        )
+        ),
+        stall_limit_s=settings.stall_limit_s,
     )
     _calm_collector()
 
@@ -73,12 +75,19 @@ def _calm_collector() -> None:
 
 
 class _Server(QuietServer):
-    """Says when it listens, in our words; uvicorn's own are logged from warnings upwards."""
+    """Says when it listens, in our words; uvicorn's own are logged from warnings upwards. Ends the process
+    where its loop stands still."""
+
+    def __init__(self, config: uvicorn.Config, *, stall_limit_s: float) -> None:
+        super().__init__(config)
+        self._stall_limit_s = stall_limit_s
+        self._watching: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         await super().startup(sockets)
         if self.started:
+            self._watching = asyncio.create_task(watch(self._stall_limit_s))
             log.info("service.started", host=self.config.host, port=self.config.port)
 
 

@@ -20,6 +20,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from carillon.services import SERVICES
 from shared.process.settings import ProcessSettings
+from shared.web.admission import always_answered
 from shared.web.examples import UNKNOWN
 
 EVERYWHERE = {("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics")}
@@ -120,3 +121,12 @@ def test_every_operation_lists_what_is_answered_to_a_body_that_nobody_asked_for(
     for operations in app_of("gateway_service").openapi()["paths"].values():
         for operation in operations.values():
             assert {"400", "408", "413", "415", "500"} <= set(operation["responses"])
+
+
+def test_every_operation_that_needs_a_place_says_that_there_may_be_none() -> None:
+    for path, operations in app_of("gateway_service").openapi()["paths"].items():
+        for operation in operations.values():
+            answers = operation["responses"]
+            if not always_answered(path):
+                assert "too_many_at_once" in answers["429"]["description"], path
+                assert "overloaded" in answers["503"]["description"], path

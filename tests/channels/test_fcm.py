@@ -165,6 +165,23 @@ async def test_access_refused_twice_burns_no_notification(
         (error_answer(503, "UNAVAILABLE", code="UNAVAILABLE"), (Retryable, "provider.unavailable")),
         (Response(status=200, body=b"<html>"), (Unknown, "provider.unclear")),
         (Response(status=502, body=b"bad gateway"), (Unknown, "provider.unclear")),
+        (Response(status=503, body=b"<html>no upstream</html>"), (Unknown, "provider.unclear")),
+        (
+            Response(status=503, body=b"<html>", headers={"Retry-After": "30"}),
+            (Throttled, "provider.unavailable"),
+        ),
+        (
+            Response(status=307, headers={"Location": "http://127.0.0.1:1/"}),
+            (Retryable, "provider.misconfigured"),
+        ),
+        (
+            error_answer(401, "UNAUTHENTICATED", code="THIRD_PARTY_AUTH_ERROR"),
+            (Retryable, "provider.misconfigured"),
+        ),
+        (
+            Response(status=200, body=b"no gzip", headers={"Content-Encoding": "gzip"}),
+            (Unknown, "provider.disconnected"),
+        ),
         (Reset(), (Unknown, "provider.disconnected")),
         (Garbage(), (Unknown, "provider.disconnected")),
     ],

@@ -61,6 +61,10 @@ async def checks(client: httpx.AsyncClient) -> dict[str, Any]:
     return found
 
 
+def breakers(found: dict[str, Any]) -> set[str]:
+    return {name for name, check in found.items() if name.startswith("breaker ") and not check["required"]}
+
+
 async def until_ok(client: httpx.AsyncClient, name: str) -> None:
     async with asyncio.timeout(20):
         while not (await checks(client))[name]["ok"]:
@@ -80,6 +84,7 @@ async def test_email_service_starts_without_its_mail_server_and_says_so(servers:
         found = await checks(client)
         assert not found["provider smtp"]["ok"]
         assert "mail server" in found["provider smtp"]["detail"]
+        assert breakers(found) == {"breaker smtp", "breaker user_service", "breaker template_service"}
         async with mail_server:
             await until_ok(client, "provider smtp")
             await until_ok(client, "database")
@@ -96,6 +101,7 @@ async def test_push_service_starts_without_its_account_and_says_so(
         ) as client:
             found = await checks(client)
             assert "No such file" in found["provider fcm"]["detail"]
+            assert breakers(found) == {"breaker fcm", "breaker user_service", "breaker template_service"}
             fcm.write_account(tmp_path)
             await until_ok(client, "provider fcm")
             await until_ok(client, "broker")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from email_service.providers.smtp import SmtpProvider
-from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Unknown
+from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown
 from tests.channels.calls import an_email_call
 from tests.channels.smtp_support import provider_for, summary
 from tests.fakes.smtp import Answer, FakeSmtpServer, Fault, Hang, Reset
@@ -29,6 +29,14 @@ from tests.fakes.smtp import Answer, FakeSmtpServer, Fault, Hang, Reset
         ("body", "421 4.3.0 going down", (Retryable, "provider.unavailable")),
         ("body", "552 5.3.4 too large", (Rejected, "message.too_large")),
         ("body", "554 5.7.1 spam", (Rejected, "message.refused")),
+        ("mail", "450 4.7.1 Error: too much mail from 127.0.0.1", (Throttled, "provider.throttled")),
+        ("rcpt", "451 4.7.500 Server busy", (Throttled, "provider.throttled")),
+        (
+            "body",
+            "454 Throttling failure: Maximum sending rate exceeded.",
+            (Throttled, "provider.throttled"),
+        ),
+        ("body", "451 4.7.1 Greylisted", (Retryable, "address.deferred")),
         ("body", "this is not SMTP", (Unknown, "provider.disconnected")),
         ("mail", "this is not SMTP", (Retryable, "provider.disconnected")),
     ],
@@ -47,6 +55,17 @@ async def test_refusal_has_its_outcome_and_the_next_mail_is_sent(
     assert not server.mails
     assert isinstance(await provider.send(an_email_call()), Accepted)
     assert len(server.mails) == 1
+
+
+async def test_kept_connections_are_not_tried_in_turn_where_we_are_to_slow_down(
+    server: FakeSmtpServer, provider: SmtpProvider
+) -> None:
+    assert isinstance(await provider.send(an_email_call()), Accepted)
+    server.order_always("mail", Answer("421 4.7.0 [TSS04] temporarily deferred, wait 7 minutes"))
+    outcome = await provider.send(an_email_call())
+    assert isinstance(outcome, Throttled)
+    assert outcome.after_s == 420
+    assert sum(command.startswith("MAIL") for command in server.commands) == 2
 
 
 async def test_refused_recipient_costs_no_connection(server: FakeSmtpServer, provider: SmtpProvider) -> None:
@@ -87,6 +106,13 @@ async def test_silence_or_reset_after_the_final_dot_is_a_doubt(server: FakeSmtpS
         outcome = await provider.send(an_email_call())
         assert isinstance(outcome, Unknown)
         assert len(server.mails) == 1
+        assert isinstance(await provider.send(an_email_call()), Accepted)
+
+
+async def test_reset_while_the_server_reads_the_body_is_a_doubt(server: FakeSmtpServer) -> None:
+    server.order("reading", Reset())
+    async with provider_for(server.port) as provider:
+        assert summary(await provider.send(an_email_call())) == (Unknown, "provider.disconnected")
         assert isinstance(await provider.send(an_email_call()), Accepted)
 
 

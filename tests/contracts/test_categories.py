@@ -8,19 +8,20 @@ from tests.architecture.source import modules
 
 def test_a_promotion_is_never_sent_twice_wakes_nobody_and_makes_way() -> None:
     assert policy_of("promotional") == CategoryPolicy(
-        repeat_after_doubt=False, deferrable=True, bulk=True, urgent_push=False
+        repeat_after_doubt=False, awaits_evidence=True, deferrable=True, bulk=True, urgent_push=False
     )
 
 
 def test_a_security_message_does_not_wait_for_the_morning() -> None:
     assert not policy_of("security").deferrable
     assert policy_of("security").repeat_after_doubt
+    assert not policy_of("security").awaits_evidence
 
 
 @pytest.mark.parametrize("category", ["transactional", "receipts", ""])
 def test_whatever_else_there_is_is_treated_as_transactional(category: str) -> None:
     assert policy_of(category) == CategoryPolicy(
-        repeat_after_doubt=True, deferrable=True, bulk=False, urgent_push=True
+        repeat_after_doubt=True, awaits_evidence=True, deferrable=True, bulk=False, urgent_push=True
     )
 
 

@@ -20,6 +20,8 @@ from shared.contracts.delivery import (
     DeliveryRequested,
     DeliveryState,
     InlineMessage,
+    LedgerPurge,
+    LedgerPurged,
     LedgerQuestion,
     Problem,
     ReportReceipt,
@@ -164,6 +166,8 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         LedgerQuestion(keys=(DeliveryKey(notification_id=NOTIFICATION, run=1),)),
         b'{"keys":[{"notification_id":"018f3c5e-0000-7000-8000-000000000001","run":1}]}',
     ),
+    (LedgerPurge(before=NOTIFICATION), b'{"before":"018f3c5e-0000-7000-8000-000000000001"}'),
+    (LedgerPurged(rows=5), b'{"rows":5}'),
     (
         ReportReceipts(
             receipts=(

@@ -16,6 +16,7 @@ from shared.contracts.recipients import Address, Recipient
 from shared.contracts.templates import TemplateVersion
 from shared.delivery.outcomes import Accepted, Outcome
 from shared.delivery.provider import ProviderCall, RenderedMessage, Target
+from shared.delivery.recourse import NO_RECOURSE, Recourse
 
 Answer = Outcome | Callable[[], Awaitable[Outcome]]
 
@@ -25,8 +26,9 @@ class ScriptedProvider:
 
     timeout_s = 5.0
 
-    def __init__(self, *answers: Answer, name: str = "scripted") -> None:
+    def __init__(self, *answers: Answer, name: str = "scripted", recourse: Recourse = NO_RECOURSE) -> None:
         self.name = name
+        self.recourse = recourse
         self._answers = list(answers)
         self.calls: list[ProviderCall[str]] = []
 

@@ -11,7 +11,14 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 
-from shared.contracts.delivery import DeliveryReported, LedgerAnswer, LedgerQuestion, ReportReceipts
+from shared.contracts.delivery import (
+    DeliveryReported,
+    LedgerAnswer,
+    LedgerPurge,
+    LedgerPurged,
+    LedgerQuestion,
+    ReportReceipts,
+)
 from shared.contracts.recipients import (
     ApiKeyPrincipal,
     ApiKeyQuestion,
@@ -24,7 +31,8 @@ from shared.contracts.templates import TemplateVersion
 
 @dataclass
 class FakePeers:
-    """What they know; `away` holds the hosts that refuse connections."""
+    """What they know; `away` holds the hosts that refuse connections, `old_rows` how many rows the ledger of
+    each host still has to delete, in batches of 5,000, and `purged` what it was told to."""
 
     recipients: dict[UUID, Recipient] = field(default_factory=dict)
     external_ids: dict[str, UUID] = field(default_factory=dict)
@@ -34,6 +42,8 @@ class FakePeers:
     receipts: list[UUID] = field(default_factory=list)
     questions: list[RecipientQuestion] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
+    old_rows: dict[str, int] = field(default_factory=dict)
+    purged: list[tuple[str, UUID]] = field(default_factory=list)
 
     def add_key(self, *, scopes: Iterable[str], kind: str = "live", owner: UUID | None = None) -> str:
         """The secret of a new API key."""
@@ -66,7 +76,17 @@ class FakePeers:
             received = msgspec.json.decode(request.content, type=ReportReceipts)
             self.receipts.extend(receipt.notification_id for receipt in received.receipts)
             return httpx.Response(204)
+        if path == "/internal/v1/ledger/purge":
+            return _json(
+                self._purge(request.url.host, msgspec.json.decode(request.content, type=LedgerPurge))
+            )
         return httpx.Response(200 if path == "/health" else 404)
+
+    def _purge(self, host: str, order: LedgerPurge) -> LedgerPurged:
+        self.purged.append((host, order.before))
+        rows = min(self.old_rows.get(host, 0), 5_000)
+        self.old_rows[host] = self.old_rows.get(host, 0) - rows
+        return LedgerPurged(rows=rows)
 
     def _look_up(self, question: RecipientQuestion) -> RecipientAnswer:
         self.questions.append(question)

@@ -10,11 +10,13 @@ from email_service.mime.message import Mail, compose
 from email_service.providers.smtp.exchange import Envelope, Progress, Reply, SessionLost, SmtpFailure, Stage
 from email_service.providers.smtp.pool import SmtpPool
 from email_service.providers.smtp.session import SmtpServer, SmtpSession
+from email_service.providers.smtp.throttling import throttled_for_s
 from email_service.providers.smtp.verdict import deadline_passed, judge_failure, judge_reply, judge_timeout
 from shared.contracts.channels import EmailContent
 from shared.contracts.delivery import Problem
 from shared.delivery.outcomes import Outcome, Rejected
 from shared.delivery.provider import ProviderCall
+from shared.delivery.recourse import NO_RECOURSE
 from shared.process.clock import Clock
 
 _CHECK_KEPT_S = 5.0
@@ -29,6 +31,7 @@ class SmtpProvider:
     """
 
     name = "smtp"
+    recourse = NO_RECOURSE
 
     def __init__(
         self,
@@ -153,5 +156,7 @@ class SmtpProvider:
 
 
 def _closing(reply: Reply) -> bool:
-    """Whether a server only now says that it had given up on a connection (421 before any mail)."""
-    return reply.stage is Stage.MAIL and reply.code == 421
+    """Whether a server only now says that it had given up on a connection (421 before any mail).
+
+    One that says to slow down means all connections."""
+    return reply.stage is Stage.MAIL and reply.code == 421 and throttled_for_s(reply) is None

@@ -3,47 +3,30 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
 from urllib.parse import quote
 
 import httpx
 
 from push_service.providers.fcm.credentials import Access, AccessTokens, NoAccessToken, ServiceAccount
+from push_service.providers.fcm.exchange import Progress, Stage
 from push_service.providers.fcm.message import request_body
-from push_service.providers.fcm.verdict import judge_answer, refused_credentials
+from push_service.providers.fcm.verdict import (
+    deadline_passed,
+    judge_answer,
+    judge_broken,
+    judge_timeout,
+    refused_credentials,
+)
 from shared.contracts.channels import PushContent
 from shared.contracts.delivery import Problem
-from shared.delivery.outcomes import Outcome, Retryable, Throttled, Unknown
+from shared.delivery.outcomes import Outcome, Retryable
 from shared.delivery.provider import ProviderCall
+from shared.delivery.recourse import NO_RECOURSE
 from shared.process.clock import Clock
 
 _CHECK_TIMEOUT_S = 1.5
 _KEPT_IDLE_S = 30.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-class _Stage(Enum):
-    """How far a request came."""
-
-    TOKEN = "getting an access token"
-    WAITING = "waiting for a connection"
-    CONNECTED = "connecting"
-    SENT = "sent"
-
-
-@dataclass
-class _Progress:
-    """`SENT` from the moment that bytes of the body may have left us."""
-
-    stage: _Stage = _Stage.TOKEN
-
-    async def trace(self, event: str, _info: object) -> None:
-        """httpcore's trace hook (httpcore's documentation, "Extensions")."""
-        if event.endswith(".send_request_body.started"):
-            self.stage = _Stage.SENT
-        elif self.stage is _Stage.WAITING:
-            self.stage = _Stage.CONNECTED
 
 
 class FcmProvider:
@@ -53,6 +36,7 @@ class FcmProvider:
     """
 
     name = "fcm"
+    recourse = NO_RECOURSE
 
     def __init__(
         self,
@@ -87,18 +71,18 @@ class FcmProvider:
         """Send one notification to one device within `timeout_s` and the call's deadline."""
         left_s = min(self._timeout_s, call.deadline - self._monotonic())
         if left_s <= 0:
-            return _deadline_passed()
-        progress = _Progress()
+            return deadline_passed()
+        progress = Progress()
         try:
             async with asyncio.timeout(left_s):
                 return await self._deliver(call, progress)
         except TimeoutError:
-            return _judge_timeout(progress)
+            return judge_timeout(progress)
         except NoAccessToken as error:
             kind = "provider.misconfigured" if error.misconfigured else "provider.unavailable"
             return Retryable(problem=Problem(kind=kind, message=f"No access to FCM: {error}."))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return _judge_broken(error, progress)
+            return judge_broken(error, progress)
 
     async def check(self) -> None:
         """Raises ConnectionError where no access token is to be had. While one is good, nothing is asked."""
@@ -114,17 +98,17 @@ class FcmProvider:
         """Close the kept connections."""
         await self._client.aclose()
 
-    async def _deliver(self, call: ProviderCall[PushContent], progress: _Progress) -> Outcome:
+    async def _deliver(self, call: ProviderCall[PushContent], progress: Progress) -> Outcome:
         body = request_body(call)
         access = await self._tokens.current()
         response = await self._post(body, access, progress)
         if refused_credentials(response.status_code, response.content):
             # Perhaps revoked before its time; a second refusal is the operator's to put right.
             self._tokens.discard(access)
-            progress.stage = _Stage.TOKEN
+            progress.stage = Stage.TOKEN
             access = await self._tokens.current()
             if self._monotonic() >= call.deadline:
-                return _deadline_passed()
+                return deadline_passed()
             response = await self._post(body, access, progress)
             if refused_credentials(response.status_code, response.content):
                 self._tokens.discard(access)
@@ -136,45 +120,11 @@ class FcmProvider:
             private=(call.target.address, access.token),
         )
 
-    async def _post(self, body: bytes, access: Access, progress: _Progress) -> httpx.Response:
-        progress.stage = _Stage.WAITING
+    async def _post(self, body: bytes, access: Access, progress: Progress) -> httpx.Response:
+        progress.stage = Stage.WAITING
         return await self._client.post(
             f"{self._url}/v1/projects/{quote(access.project_id, safe='')}/messages:send",
             content=body,
             headers={"Authorization": f"Bearer {access.token}", "Content-Type": "application/json"},
             extensions={"trace": progress.trace},
         )
-
-
-def _judge_timeout(progress: _Progress) -> Outcome:
-    if progress.stage is _Stage.SENT:
-        message = "FCM did not answer in time after the message was sent: it may have been taken."
-        return Unknown(problem=Problem(kind="provider.timeout", message=message))
-    if progress.stage is _Stage.WAITING:
-        # Our own connections were all busy: no fault of this message, so no attempt is spent.
-        return Throttled(
-            after_s=1.0, problem=Problem(kind="provider.busy", message="All connections to FCM are in use.")
-        )
-    message = f"FCM did not answer in time ({progress.stage.value})."
-    return Retryable(problem=Problem(kind="provider.timeout", message=message))
-
-
-def _judge_broken(error: Exception, progress: _Progress) -> Outcome:
-    if isinstance(error, httpx.TimeoutException):
-        return _judge_timeout(progress)
-    what = type(error).__name__
-    if progress.stage is _Stage.SENT:
-        message = f"The connection to FCM broke after the message was sent ({what}): it may have been taken."
-        return Unknown(problem=Problem(kind="provider.disconnected", message=message))
-    return Retryable(problem=Problem(kind="provider.unreachable", message=f"FCM not reached ({what})."))
-
-
-def _misconfigured(message: str) -> Outcome:
-    return Retryable(problem=Problem(kind="provider.misconfigured", message=message))
-
-
-def _deadline_passed() -> Outcome:
-    return Retryable(
-        problem=Problem(kind="deadline.passed", message="The time to send it was up before it was sent."),
-        provider_at_fault=False,
-    )

@@ -73,9 +73,9 @@ class PostgresConsumer:
         """See `Consumer.pause`."""
         self._inbox.pause()
 
-    def resume(self) -> None:
+    def resume(self, *, at_most: int | None = None) -> None:
         """See `Consumer.resume`."""
-        self._inbox.resume()
+        self._inbox.resume(at_most=at_most)
         self._wake.set()
 
     async def close(self) -> None:

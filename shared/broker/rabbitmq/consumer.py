@@ -61,9 +61,9 @@ class RabbitConsumer:
         """See `Consumer.pause`."""
         self._inbox.pause()
 
-    def resume(self) -> None:
+    def resume(self, *, at_most: int | None = None) -> None:
         """See `Consumer.resume`."""
-        self._inbox.resume()
+        self._inbox.resume(at_most=at_most)
 
     async def close(self) -> None:
         """See `Consumer.close`. The channel stays until all that was handed out is finished."""

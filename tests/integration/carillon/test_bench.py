@@ -41,4 +41,12 @@ def test_a_small_run_accounts_for_every_mail_and_names_the_cost_of_every_process
     assert set(run["own"]) == expected
     assert set(run["cost"]) == expected | {"postgres", "redis", "sink"}
     assert run["own_cpu_ms"] > 0
+    written, groups = run["storage"]["written"], run["storage"]["groups"]
+    assert {"gateway_db", "email_db", "broker_db"} <= written.keys()
+    assert written["email_db"]["tables"]["deliveries"] > 0
+    assert groups["ledger.claim"]["count"] * groups["ledger.claim"]["size"] == pytest.approx(200)
+    assert [rung["rung"] for rung in report["ladder"]] == ["bare", "ledger", "guaranteed"]
+    assert all(rung["account"]["lost"] == rung["account"]["duplicates"] == 0 for rung in report["ladder"])
+    assert [rung["commits"] > 0 for rung in report["ladder"]] == [False, True, True]
+    assert set(report["guarantees"]) >= {"mail_ms", "ledger_ms", "outbox_ms"}
     assert run["cost"]["gateway"]["memory_mb"] > 10

@@ -1,8 +1,10 @@
 """A channel with a real ledger and a real broker, and a provider in the test's hands."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -20,7 +22,11 @@ from shared.contracts.delivery import (
 )
 from shared.database.engine import Database
 from shared.delivery.calling import Caller
+from shared.delivery.doubts import Doubts
 from shared.delivery.dry_run import DryRun
+from shared.delivery.endings import Endings
+from shared.delivery.intake import Intake
+from shared.delivery.lanes import Lanes
 from shared.delivery.ledger import MIGRATIONS, Ledger
 from shared.delivery.ledger_rows import LedgerRow
 from shared.delivery.preparation import Preparation
@@ -28,6 +34,8 @@ from shared.delivery.rendering import Renderer
 from shared.delivery.reporter import Reporter
 from shared.delivery.rota import Rota
 from shared.delivery.sweep import Sweep
+from shared.delivery.trial_records import TrialRecords
+from shared.delivery.trials import Trials
 from shared.delivery.worker import Worker
 from shared.process.clock import SystemClock
 from tests.fakes.delivery import People, PlainChannel, ScriptedProvider, Templates
@@ -45,6 +53,8 @@ class ChannelUnderTest:
         people: People,
         templates: Templates,
         provider: ScriptedProvider,
+        others: Sequence[ScriptedProvider] = (),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.people, self.provider, self.broker, self.database = people, provider, broker, database
         self.ledger = Ledger(database)
@@ -63,20 +73,32 @@ class ChannelUnderTest:
             renderer=Renderer(),
             clock=SystemClock(),
         )
+        self.rota: Rota[str] = Rota([provider, *others], monotonic=monotonic)
         self.worker: Worker[str] = Worker(
             preparation=preparation,
             ledger=self.ledger,
-            rota=Rota([provider]),
+            rota=self.rota,
             dry_run=Rota([DryRun()]),
             caller=self.caller,
-            reporter=self.reporter,
+            doubts=Doubts(
+                channel=Channel.PUSH,
+                ledger=self.ledger,
+                rota=self.rota,
+                reporter=self.reporter,
+                clock=SystemClock(),
+            ),
+            endings=Endings(self.ledger, self.reporter),
             shares=dict.fromkeys(Lane, 8),
         )
+        self.trials = Trials(self.worker, TrialRecords(database), channel=Channel.PUSH)
         self._reported: list[DeliveryReported] = []
+        self._intakes: list[Intake[str]] = []
         self.sweep = Sweep(
             channel=Channel.PUSH,
             ledger=self.ledger,
             worker=self.worker,
+            trials=self.trials,
+            rota=self.rota,
             reporter=self.reporter,
             in_flight=lambda _: False,
             interval_s=0.05,
@@ -96,13 +118,31 @@ class ChannelUnderTest:
         (row,) = await self.rows(request)
         return row
 
+    def intake(self, *, share: int = 2) -> Intake[str]:
+        """What consumes the lanes of the broker."""
+        lanes = Lanes(
+            self.broker,
+            channel=Channel.PUSH,
+            shares=dict.fromkeys(Lane, share),
+            passage=lambda: self.rota.passage,
+        )
+        intake = Intake(lanes=lanes, channel=Channel.PUSH, worker=self.worker, trials=self.trials)
+        self._intakes.append(intake)
+        return intake
+
+    async def close(self) -> None:
+        """Whatever a test that failed has left running."""
+        for intake in self._intakes:
+            await intake.close()
+
     async def pass_time(self) -> None:
         """What was to happen later is due now, and every lease has run out."""
         async with self.database.connection() as connection:
             await connection.execute(
                 "UPDATE deliveries SET next_attempt_at = next_attempt_at - interval '1 hour', "
                 "lease_until = lease_until - interval '1 hour', "
-                "unreported_since = unreported_since - interval '1 hour'"
+                "unreported_since = unreported_since - interval '1 hour', "
+                "resumed_until = resumed_until - interval '1 hour'"
             )
 
     async def postpone(self) -> None:
@@ -139,7 +179,17 @@ class ChannelUnderTest:
         return bodies
 
 
-OpenChannel = Callable[[People, Templates, ScriptedProvider], Awaitable[ChannelUnderTest]]
+class OpenChannel(Protocol):
+    """Makes a channel."""
+
+    async def __call__(
+        self,
+        people: People,
+        templates: Templates,
+        provider: ScriptedProvider,
+        *others: ScriptedProvider,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> ChannelUnderTest: ...
 
 
 @pytest.fixture
@@ -158,17 +208,28 @@ async def open_channel(ledger_url: str, second_database_url: str) -> AsyncIterat
         stack.push_async_callback(broker.close)
 
         async def opened(
-            people: People, templates: Templates, provider: ScriptedProvider
+            people: People,
+            templates: Templates,
+            provider: ScriptedProvider,
+            *others: ScriptedProvider,
+            monotonic: Callable[[], float] = time.monotonic,
         ) -> ChannelUnderTest:
             database = Database(ledger_url)
             await database.start()
             stack.push_async_callback(database.close)
             channel = ChannelUnderTest(
-                database=database, broker=broker, people=people, templates=templates, provider=provider
+                database=database,
+                broker=broker,
+                people=people,
+                templates=templates,
+                provider=provider,
+                others=others,
+                monotonic=monotonic,
             )
             for part in (channel.ledger, channel.reporter):
                 await part.start()
                 stack.push_async_callback(part.close)
+            stack.push_async_callback(channel.close)
             return channel
 
         yield opened

@@ -10,18 +10,11 @@ from shared.broker.interface import Message
 from shared.broker.topology import FAILED_QUEUE, lane_queue
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import DeliveryState
-from shared.delivery.intake import Intake
 from tests.fakes.delivery import People, ScriptedProvider, Templates
-from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
+from tests.integration.delivery.conftest import OpenChannel
 from tests.integration.delivery.scenes import RETRYABLE, WELCOME, a_recipient, a_request, until
 
 LANE = lane_queue(Channel.PUSH, Lane.NORMAL)
-
-
-def intake_of(channel: ChannelUnderTest) -> Intake[str]:
-    return Intake(
-        broker=channel.broker, channel=Channel.PUSH, worker=channel.worker, shares=dict.fromkeys(Lane, 2)
-    )
 
 
 async def test_a_message_is_delivered_retried_and_leaves_the_lane(open_channel: OpenChannel) -> None:
@@ -29,7 +22,7 @@ async def test_a_message_is_delivered_retried_and_leaves_the_lane(open_channel: 
     channel = await open_channel(People(ann), Templates(WELCOME), ScriptedProvider(RETRYABLE))
     request = a_request(ann)
     await channel.broker.publish([Message(route=LANE, body=msgspec.json.encode(request))])
-    intake = intake_of(channel)
+    intake = channel.intake()
 
     intake.start()
 
@@ -48,7 +41,7 @@ async def test_a_message_is_delivered_retried_and_leaves_the_lane(open_channel: 
 async def test_what_cannot_be_decoded_is_parked_byte_for_byte(open_channel: OpenChannel, body: bytes) -> None:
     ann = a_recipient()
     channel = await open_channel(People(ann), Templates(WELCOME), ScriptedProvider())
-    intake = intake_of(channel)
+    intake = channel.intake()
     intake.start()
 
     await channel.broker.publish([Message(route=LANE, body=body)] * 20)
@@ -69,7 +62,9 @@ async def test_a_stop_hands_back_what_is_not_begun(
     await channel.broker.publish([Message(route=LANE, body=body)])
     own = connect_broker(second_database_url, client_name="stopping")
     await own.start(wait_s=5)
-    stopping = Intake(broker=own, channel=Channel.PUSH, worker=channel.worker, shares=dict.fromkeys(Lane, 2))
+    shared_broker, channel.broker = channel.broker, own
+    stopping = channel.intake()
+    channel.broker = shared_broker
     stopping.start()
     await until(lambda: channel.people.asked >= 1)
 
@@ -79,7 +74,7 @@ async def test_a_stop_hands_back_what_is_not_begun(
 
     assert channel.provider.calls == []
     channel.people.away = False
-    following = intake_of(channel)
+    following = channel.intake()
     following.start()
     await until(lambda: len(channel.provider.calls) == 1)
     await following.close()

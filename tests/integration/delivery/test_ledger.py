@@ -193,7 +193,7 @@ async def test_all_targets_of_a_run_are_found_after_a_crash(ledger: Ledger) -> N
     await ledger.open([first, *others])
     await ledger.claim(claim(first, 1))
 
-    overdue = await ledger.overdue(grace=timedelta(0), limit=10)
+    overdue = await ledger.take_overdue(grace=timedelta(0), limit=10, hold=timedelta(0))
 
     assert {row.key.target for row in overdue} == {"b", "c"}
 

@@ -1,49 +1,13 @@
 """Who sees what, in which order; and what can still be taken back."""
 
-import asyncio
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
 import pytest
 
-from gateway_service.api.access import AccessControl
-from gateway_service.domain.access import Principal
-from shared.contracts.http.auth import ROLE_SCOPES, Role
 from tests.builders import a_recipient
-from tests.integration.gateway.conftest import Gateway, StartGateway, eventually
-
-LATER = "2027-06-01T08:00:00Z"
-
-
-class Accounts:
-    """In place of access control: the bearer token names a person and a role."""
-
-    def __init__(self, app_access: AccessControl) -> None:
-        self.spend_on_oneself = app_access.spend_on_oneself
-
-    async def authenticate(self, authorization: str | None) -> Principal:
-        """`Bearer <role>:<user id>`."""
-        role, _, user_id = (authorization or "").removeprefix("Bearer ").partition(":")
-        person = UUID(user_id)
-        return Principal(
-            owner=person,
-            user_id=person,
-            role=Role(role),
-            scopes=ROLE_SCOPES[Role(role)],
-            kind="user",
-            test=False,
-        )
-
-
-async def ask(gateway: Gateway, method: str, path: str, *, as_: str, **body: object) -> httpx.Response:
-    return await gateway.http.request(
-        method,
-        f"/api/v1/notifications{path}",
-        headers={"Authorization": f"Bearer {as_}"},
-        **({"json": body} if body else {}),  # type: ignore[arg-type]
-    )
+from tests.integration.gateway.conftest import Gateway, StartGateway
+from tests.integration.gateway.scenes import LATER, Accounts, ask
 
 
 async def test_lists_are_newest_first_in_pages_and_filtered(gateway: Gateway) -> None:
@@ -175,30 +139,6 @@ async def test_what_waits_can_be_cancelled_once(gateway: Gateway) -> None:
     assert (again.status_code, again.json()["type"]) == (409, "urn:carillon:problem:not_cancellable")
     at_once = (await gateway.post(gateway.a_request())).json()["id"]
     assert (await ask(gateway, "POST", f"/{at_once}/cancel", as_=gateway.key)).status_code == 409
-
-
-async def test_a_cancel_that_races_the_release_wins_or_loses_cleanly(gateway: Gateway) -> None:
-    """Whatever is cancelled is never sent, and whatever is not is sent."""
-    soon = (datetime.now(UTC) + timedelta(seconds=1.2)).isoformat()
-    ids = [(await gateway.post(gateway.a_request(scheduled_at=soon))).json()["id"] for _ in range(60)]
-    cancelled: set[str] = set()
-    for identifier in ids:
-        answer = await ask(gateway, "POST", f"/{identifier}/cancel", as_=gateway.key)
-        assert answer.status_code in {200, 409}
-        if answer.status_code == 200:
-            cancelled.add(identifier)
-        await asyncio.sleep(0.03)
-    expected = len(ids) - len(cancelled)
-    assert 0 < len(cancelled) < len(ids)
-    orders = await gateway.released(expected)
-    assert {str(order.notification_id) for order in orders} == set(ids) - cancelled
-
-    async def is_done() -> bool:
-        rows = await gateway.sql("SELECT count(*) AS n FROM notifications WHERE status = 'queued'")
-        return bool(rows[0]["n"] == expected)
-
-    await eventually(is_done)
-    assert await gateway.depth() == 0
 
 
 async def test_the_description_is_valid_and_lists_the_routes(gateway: Gateway) -> None:

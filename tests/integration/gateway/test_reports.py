@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,40 +18,9 @@ from shared.contracts.delivery import (
 )
 from tests.builders import a_delivery_report
 from tests.integration.gateway.conftest import Gateway, eventually
+from tests.integration.gateway.scenes import accepted, reaches, settled
 
 S = DeliveryState
-
-
-async def accepted(gateway: Gateway) -> UUID:
-    """A notification whose release the channel has taken."""
-    identifier = UUID((await gateway.post(gateway.a_request())).json()["id"])
-    await gateway.released(1)
-    return identifier
-
-
-async def reaches(gateway: Gateway, identifier: UUID, status: str) -> dict[str, Any]:
-    """The notification, once it stands there."""
-    found: dict[str, Any] = {}
-
-    async def stands_there() -> bool:
-        found.update((await gateway.get(f"/{identifier}")).json())
-        return bool(found["status"] == status)
-
-    await eventually(stands_there)
-    return found
-
-
-async def settled(gateway: Gateway) -> None:
-    """Everything that was reported is applied."""
-
-    async def is_drained() -> bool:
-        state = await gateway.broker.queue_state("reports.queue")
-        return state.depth == 0
-
-    await eventually(is_drained)
-    marker = await accepted(gateway)
-    await gateway.report(a_delivery_report(notification_id=marker))
-    await reaches(gateway, marker, "sent")
 
 
 async def test_sent_closes_the_outbox_and_tells_the_ledger(gateway: Gateway) -> None:

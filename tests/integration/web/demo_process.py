@@ -1,6 +1,7 @@
 """A service as it runs: `python -m tests.integration.web.demo_process`."""
 
 import asyncio
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,6 +41,10 @@ def create_app(settings: DemoSettings) -> FastAPI:
         print("slow began", flush=True)
         await asyncio.sleep(1)
         return "done"
+
+    @app.get("/hang")
+    async def hang() -> str:
+        return str(re.match(r"(a+)+$", "a" * 60 + "b"))
 
     return app
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -25,7 +25,8 @@ class Running:
 
     process: subprocess.Popen[str]
     url: str
-    lines: list[str] = field(default_factory=list)
+    reader: threading.Thread
+    lines: list[str]
 
     def wait_for(self, words: str) -> None:
         """Until it says these words."""
@@ -34,6 +35,10 @@ class Running:
             assert self.process.poll() is None, self.lines
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.01)
+
+    def wait_for_the_rest(self) -> None:
+        """Until a process that has ended has been read to its last word."""
+        self.reader.join(30)
 
     def end(self, signal_number: int) -> int:
         """Send a signal; gives the exit code."""
@@ -56,19 +61,21 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def service() -> Iterator[Running]:
+def service(**settings: str) -> Iterator[Running]:
     """The demo service on a port of its own."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", MODULE],
         cwd=ROOT,
-        env=environment(port=str(port), log_format="json"),
+        env=environment(port=str(port), log_format="json", **settings),
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    running = Running(process, f"http://127.0.0.1:{port}")
     assert process.stdout is not None
-    reader = threading.Thread(target=running.lines.extend, args=(process.stdout,))
+    lines: list[str] = []
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,))
+    running = Running(process, f"http://127.0.0.1:{port}", reader, lines)
     reader.start()
     try:
         running.wait_for("service.started")
@@ -107,6 +114,16 @@ def test_a_signal_lets_requests_finish_and_ends_well(signal_number: int) -> None
         asking.join()
         assert answers == ["done"]
     assert any("lifespan ended" in line for line in running.lines)
+
+
+def test_a_process_that_hangs_in_one_request_ends_itself_and_says_where() -> None:
+    with service(stall_limit_s="1") as running:
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"{running.url}/hang", timeout=30)
+
+        assert running.process.wait(30) == 1
+        running.wait_for_the_rest()
+    assert any("in hang" in line for line in running.lines)
 
 
 def refusal_of(*arguments: str, **settings: str) -> tuple[int, str]:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx
 import pytest
 
-from shared.clients.peer import Peer, PeerRefused, PeerUnavailable
+from shared.clients.peer import Peer, PeerError, PeerRefused, PeerUnavailable, peer_breaker
 from shared.contracts.recipients import RecipientAnswer, RecipientQuestion
+from shared.process.breaker import CircuitBreaker
 from shared.process.correlation import correlation_scope
 from shared.process.service_tokens import ServiceTokens
 
@@ -15,13 +17,14 @@ TOKENS = ServiceTokens("a service secret for tests, of 32 bytes and more", "gate
 Answer = Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]]
 
 
-def peer_that(answer: Answer) -> Peer:
+def peer_that(answer: Answer, breaker: CircuitBreaker | None = None) -> Peer:
     """A user service that answers as told."""
     return Peer(
         base_url="http://user_service",
         service="user_service",
         tokens=TOKENS,
         transport=httpx.MockTransport(answer),  # type: ignore[arg-type] # takes both kinds of function
+        breaker=breaker,
     )
 
 
@@ -110,3 +113,80 @@ async def test_ping_asks_for_health_and_takes_no_other_answer(status: int) -> No
     assert asked == ["/health"]
     with pytest.raises(PeerUnavailable):
         await peer.ping()
+
+
+@pytest.mark.parametrize(
+    ("answer", "opens"),
+    [
+        (200, False),
+        (302, False),
+        (400, False),
+        (401, False),
+        (404, False),
+        (422, False),
+        (429, False),
+        (500, True),
+        (503, True),
+        (httpx.ConnectError("refused"), True),
+        (httpx.ConnectTimeout("silent"), True),
+        (httpx.ReadError("reset"), True),
+        (httpx.RemoteProtocolError("garbage"), True),
+        (httpx.ReadTimeout("silent"), True),
+    ],
+)
+async def test_five_answers_of_a_kind_open_the_breaker_or_never_do(
+    answer: int | httpx.HTTPError, opens: bool
+) -> None:
+    def given(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, int):
+            return httpx.Response(answer)
+        raise answer
+
+    breaker = peer_breaker("user_service")
+    peer = peer_that(given, breaker)
+    for _ in range(5):
+        assert breaker.state == "closed"
+        with suppress(PeerError):
+            await peer.call("POST", "/x")
+
+    assert breaker.state == ("open" if opens else "closed")
+    if opens:
+        with pytest.raises(PeerUnavailable, match="circuit open"):
+            await peer.call("POST", "/x")
+
+
+async def test_calls_that_their_callers_gave_up_count_for_nothing() -> None:
+    async def silent(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        return httpx.Response(200)
+
+    breaker = peer_breaker("user_service")
+    peer = peer_that(silent, breaker)
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await peer.call("POST", "/x")
+
+    assert breaker.state == "closed"
+    await peer.close()
+
+
+async def test_ping_passes_the_breaker_by_both_ways() -> None:
+    healthy = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if healthy else 503)
+
+    breaker = peer_breaker("user_service")
+    peer = peer_that(answer, breaker)
+    for _ in range(10):
+        with pytest.raises(PeerUnavailable):
+            await peer.ping()
+    assert breaker.state == "closed"
+
+    for _ in range(5):
+        with pytest.raises(PeerUnavailable):
+            await peer.call("POST", "/x")
+    healthy = True
+    await peer.ping()
+    assert breaker.state == "open"

@@ -19,6 +19,7 @@ from carillon.bench.meter import Cost
 from carillon.bench.profiler import Profile, summed_up
 from carillon.bench.programme import Part
 from carillon.bench.report import Report, completed
+from carillon.bench.storage import Storage
 from carillon.bench.tables import print_report
 
 WHOLE = Account(asked=2, accepted=2, refused=0, unanswered=0, arrived=2, lost=0, duplicates=0, unexpected=0)
@@ -76,6 +77,7 @@ def run(**fields: Any) -> EndToEnd:
         "cost": {"gateway": Cost(cpu_s=1, memory_mb=300), "postgres": Cost(cpu_s=1, memory_mb=100)},
         "elsewhere": 0.1,
         "load_cpu_s": 0.1,
+        "storage": Storage(written={}, cpu_s={}, groups={}),
     }
     return EndToEnd(**usual | fields)
 

@@ -8,6 +8,7 @@ import pytest
 
 from shared.database.errors import CommitUnknown, DatabaseUnavailable, Overloaded
 from shared.database.group_commit import GroupCommit
+from shared.process.metrics import REGISTRY
 
 
 class Table:
@@ -57,7 +58,12 @@ async def commits(
 ) -> AsyncIterator[GroupCommit[int, str]]:
     """One that is started and closed."""
     group_commit = GroupCommit(
-        flush, max_batch=max_batch, max_wait_s=max_wait_s, concurrency=concurrency, max_pending=max_pending
+        flush,
+        name="test",
+        max_batch=max_batch,
+        max_wait_s=max_wait_s,
+        concurrency=concurrency,
+        max_pending=max_pending,
     )
     await group_commit.start()
     try:
@@ -213,7 +219,7 @@ async def test_too_many_waiting_are_refused_and_the_others_written() -> None:
 
 async def test_close_writes_what_waits_and_takes_no_more() -> None:
     table = Table()
-    group_commit = GroupCommit(table.flush, max_wait_s=3600, max_batch=10, concurrency=1)
+    group_commit = GroupCommit(table.flush, name="test", max_wait_s=3600, max_batch=10, concurrency=1)
     await group_commit.start()
     callers = [asyncio.create_task(group_commit.submit(item)) for item in range(25)]
     await settle()
@@ -230,3 +236,34 @@ async def test_a_flush_that_miscounts_is_an_error_for_all() -> None:
     async with commits(miscounting) as group_commit:
         results = await asyncio.gather(group_commit.submit(1), group_commit.submit(2), return_exceptions=True)
     assert [type(result) for result in results] == [RuntimeError, RuntimeError]
+
+
+def measured(name: str) -> dict[str, float]:
+    """What the metrics say of the groups of this name."""
+    series = ("seconds_count", "items_sum", "waited_seconds_total", "seconds_sum")
+    found = {
+        each: REGISTRY.get_sample_value(f"carillon_group_commit_{each}", {"group": name}) for each in series
+    }
+    return {each: value or 0.0 for each, value in found.items()}
+
+
+async def test_each_written_group_is_measured_once_and_every_item_s_wait_is_in_it() -> None:
+    table = Table()
+    group_commit = GroupCommit(table.flush, name="measured", max_batch=3, max_wait_s=3600)
+    await group_commit.start()
+    await asyncio.gather(*(group_commit.submit(item) for item in range(6)))
+    await group_commit.close()
+    found = measured("measured")
+    assert (found["seconds_count"], found["items_sum"]) == (2, 6)
+    # The first of a group waits longest: the three of each cannot have waited more than three times that.
+    assert 0 < found["waited_seconds_total"] <= 3 * found["seconds_sum"]
+
+
+async def test_what_could_not_be_written_is_in_no_measurement() -> None:
+    table = Table(bad=frozenset({1}))
+    group_commit = GroupCommit(table.flush, name="partly_measured", max_batch=2)
+    await group_commit.start()
+    await asyncio.gather(*(group_commit.submit(item) for item in range(2)), return_exceptions=True)
+    await group_commit.close()
+    found = measured("partly_measured")
+    assert (found["seconds_count"], found["items_sum"]) == (1, 1)

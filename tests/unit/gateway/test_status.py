@@ -87,6 +87,8 @@ def test_a_deferral_ends_with_the_last_of_its_targets() -> None:
         (Status.SENT, Status.SENDING, Status.SENT),
         (Status.SENT, Status.QUEUED, Status.SENT),
         (Status.UNKNOWN, Status.SENT, Status.SENT),
+        (Status.SENT, Status.UNKNOWN, Status.SENT),
+        (Status.SENT, Status.FAILED, Status.SENT),
         (Status.FAILED, Status.SENT, Status.SENT),
         (Status.QUEUED, Status.DEFERRED, Status.DEFERRED),
         (Status.RETRYING, Status.DEFERRED, Status.DEFERRED),

@@ -7,6 +7,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from structlog.testing import capture_logs
 
+from shared.process.breaker import CircuitBreaker, Verdict
 from shared.process.correlation import bound_correlation_id
 from shared.process.service_tokens import ServiceTokens
 from shared.web.health import Readiness
@@ -105,6 +106,21 @@ async def test_what_is_not_required_is_shown_and_changes_nothing() -> None:
     assert (report.checks["redis"].ok, report.checks["redis"].required) == (False, False)
     readiness.add("database", away)
     assert (await readiness.report("demo")).status == "not_ready"
+
+
+async def test_an_open_breaker_is_shown_and_makes_nobody_unready() -> None:
+    readiness, breaker = Readiness(), CircuitBreaker("smtp", fail_max=1)
+    readiness.add_breakers(breaker)
+    assert (await readiness.report("demo")).checks["breaker smtp"].ok
+
+    permit = breaker.admit()
+    assert permit is not None
+    breaker.settle(permit, Verdict.FAILED)
+
+    report = await readiness.report("demo")
+    check = report.checks["breaker smtp"]
+    assert (report.status, check.ok, check.required) == ("ready", False, False)
+    assert check.detail == "open, next probe in 60 s"
 
 
 async def test_ready_names_what_is_missing_and_waits_for_nobody() -> None:

@@ -1,0 +1,1 @@
+"""Mails handed to an SMTP server with and without Carillon's guarantees; see ../README.md."""

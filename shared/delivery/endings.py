@@ -1,0 +1,83 @@
+"""Ends without a call: what is not to be sent, and why."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from shared.contracts.delivery import Attempt, DeliveryRequested, DeliveryState, Problem
+from shared.delivery.ledger import Ledger
+from shared.delivery.ledger_rows import Conclusion, LedgerRow, Opening, TargetKey
+from shared.delivery.ledger_sql import NO_TARGET
+from shared.delivery.patience import patiently
+from shared.delivery.preparation import Ended
+from shared.delivery.reporter import Reporter
+from shared.delivery.retry import in_doubt
+
+log = structlog.get_logger()
+
+
+class Endings:
+    """Written into the ledger, however long that takes, and reported."""
+
+    def __init__(self, ledger: Ledger, reporter: Reporter) -> None:
+        self._ledger = ledger
+        self._reporter = reporter
+
+    async def conclude(
+        self,
+        request: DeliveryRequested,
+        raw: bytes,
+        rows: Sequence[LedgerRow],
+        ended: Ended,
+        *,
+        stack: str | None = None,
+    ) -> None:
+        """End what is open of a run: `rows`, or the whole run where the ledger has none of it."""
+        if not rows:
+            whole = opening_of(request, raw, target=NO_TARGET, targets=1)
+            await self.end(request, ended, whole, attempts=(), stack=stack)
+        for row in rows:
+            opening = opening_of(request, raw, target=row.key.target, targets=row.targets)
+            await self.end(request, ended, opening, attempts=row.attempts, stack=stack)
+
+    async def end(
+        self,
+        request: DeliveryRequested,
+        ended: Ended,
+        opening: Opening,
+        *,
+        attempts: Sequence[Attempt],
+        stack: str | None = None,
+    ) -> None:
+        """End one target; `attempts` are those made until now."""
+        if in_doubt(attempts):
+            # Neither "never sent" nor, in a later run, a second copy in silence.
+            ended = _doubtful(ended)
+        conclusion = Conclusion(
+            opening=opening,
+            state=ended.state,
+            problem=ended.problem,
+            deferred_until=ended.deferred_until,
+        )
+        row = await patiently(partial(self._ledger.conclude, conclusion))
+        if row is not None:
+            log.info(
+                "delivery.ended",
+                notification_id=str(request.notification_id),
+                run=request.run,
+                state=ended.state.value,
+                problem=ended.problem.kind,
+            )
+            await self._reporter.report(row, stack=stack)
+
+
+def opening_of(request: DeliveryRequested, raw: bytes, *, target: str, targets: int) -> Opening:
+    """What the ledger is to keep of a target."""
+    key = TargetKey(notification_id=request.notification_id, run=request.run, target=target)
+    return Opening(key=key, targets=targets, request=raw, correlation_id=request.correlation_id)
+
+
+def _doubtful(ended: Ended) -> Ended:
+    message = f"It may have gone out, and was not sent again: {ended.problem.message}"
+    return Ended(state=DeliveryState.UNKNOWN, problem=Problem(kind=ended.problem.kind, message=message))

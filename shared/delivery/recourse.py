@@ -1,0 +1,39 @@
+"""What a provider offers where nobody knows whether it took a message."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+
+class Finding(Enum):
+    """What a provider says of a message when it is asked."""
+
+    TAKEN = auto()
+    NOT_TAKEN = auto()
+    NO_ANSWER = auto()
+    """It does not answer, or cannot tell yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """Which message is asked about. `message_id` is what the provider was called with, `called_at` when."""
+
+    message_id: str
+    called_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recourse:
+    """`same_key`: it takes `ProviderCall.message_id` as an idempotency key, so that the same call again has
+    one effect. `ask`: it can be asked whether it took a message; within `ASK_TIMEOUT_S`, raises nothing.
+    `calls_back`: it tells by a callback, within a minute as a rule, what became of a message."""
+
+    same_key: bool = False
+    ask: Callable[[Inquiry], Awaitable[Finding]] | None = None
+    calls_back: bool = False
+
+
+NO_RECOURSE = Recourse()
+"""A provider of this kind can only be called again, at the risk of a second copy (SMTP, FCM)."""
+ASK_TIMEOUT_S = 10.0

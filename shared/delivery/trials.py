@@ -1,0 +1,87 @@
+"""Messages suspected of ending the process that handles them: each is tried alone, and parked if it does it
+again.
+
+The broker counts how often it has handed a message out, the ledger how often a sweep has taken it. Everything
+that was in hand when a process died is counted with the culprit; so from the third time on a message is
+handled with no other beside it, and a row in `trials` says so while it is. A row that nobody keeps alive any
+more has outlived its process: that message did it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Generic, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from shared.contracts.channels import Channel
+from shared.contracts.delivery import DeliveryKey, DeliveryRequested, Problem
+from shared.delivery import metrics
+from shared.delivery.isolation import Isolation
+from shared.delivery.patience import patiently
+from shared.delivery.trial_records import Trial, TrialRecords
+from shared.delivery.worker import Worker
+
+log = structlog.get_logger()
+ContentT = TypeVar("ContentT")
+
+SUSPECTED_FROM = 3
+"""Deliveries, this one included."""
+HOLD = timedelta(seconds=10)
+KEEP_EVERY_S = 3.0
+LOOK_AGAIN_S = 1.0
+END_WITHIN_S = 3.0
+POISON = Problem(
+    kind="message.poison",
+    message="Whatever handled this message died or stalled, at last while it handled nothing else.",
+)
+
+
+class Trials(Generic[ContentT]):
+    """The way of every message into the worker. `times`: how often it has been handed out by now."""
+
+    def __init__(self, worker: Worker[ContentT], records: TrialRecords, *, channel: Channel) -> None:
+        self._worker = worker
+        self._records = records
+        self._isolation = Isolation()
+        self._count = metrics.ISOLATED.labels(channel.value)
+
+    async def deliver(self, request: DeliveryRequested, raw: bytes, *, times: int, known: bool) -> int | None:
+        """See `Worker.deliver`."""
+        if times < SUSPECTED_FROM:
+            async with self._isolation.together():
+                return await self._worker.deliver(request, raw, known=known)
+        key = DeliveryKey(notification_id=request.notification_id, run=request.run)
+        token = uuid4()
+        while True:
+            async with self._isolation.alone():
+                trial = await patiently(lambda: self._records.begin(key, token=token, hold=HOLD))
+                if trial is Trial.BEGUN:
+                    self._count.inc()
+                    log.warning("message.isolated", notification_id=str(key.notification_id), times=times)
+                    async with self._kept(key):
+                        return await self._worker.deliver(request, raw, known=True)
+                if trial is Trial.ABANDONED:
+                    await self._worker.fail(request, raw, problem=POISON, stack=None)
+                    await patiently(lambda: self._records.end(key))
+                    return None
+            # Another process is trying it right now, or died a moment ago.
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    @asynccontextmanager
+    async def _kept(self, key: DeliveryKey) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(self._keep(key))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            # Also where this is cancelled: an unfinished trial would be taken for a death.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(patiently(lambda: self._records.end(key)), END_WITHIN_S)
+
+    async def _keep(self, key: DeliveryKey) -> None:
+        while True:
+            await asyncio.sleep(KEEP_EVERY_S)
+            await patiently(lambda: self._records.keep(key, hold=HOLD))

@@ -1,0 +1,137 @@
+"""Messages suspected of ending the process that handles them."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from shared.contracts.delivery import DeliveryKey, DeliveryRequested, DeliveryState
+from shared.delivery.trial_records import Trial, TrialRecords
+from shared.delivery.trials import SUSPECTED_FROM
+from tests.fakes.delivery import People, ScriptedProvider, Templates
+from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
+from tests.integration.delivery.scenes import RETRYABLE, WELCOME, a_channel, a_recipient, a_request, until
+
+
+async def suspect(channel: ChannelUnderTest, request: DeliveryRequested) -> int | None:
+    """As if the broker had handed it out for the third time."""
+    raw = msgspec.json.encode(request)
+    return await channel.trials.deliver(request, raw, times=SUSPECTED_FROM, known=True)
+
+
+def key_of(request: DeliveryRequested) -> DeliveryKey:
+    return DeliveryKey(notification_id=request.notification_id, run=request.run)
+
+
+async def test_an_innocent_suspect_is_sent_and_leaves_no_trace(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    request = a_request(ann)
+
+    assert await suspect(channel, request) is None
+
+    assert (await channel.row(request)).state is DeliveryState.SENT
+    records = TrialRecords(channel.database)
+    assert await records.begin(key_of(request), token=uuid4(), hold=timedelta(0)) is Trial.BEGUN
+
+
+async def test_a_suspect_is_handled_with_no_other_beside_it(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    channel.people.away = True
+    neighbour, suspected = a_request(ann), a_request(ann)
+    beside = asyncio.create_task(
+        channel.trials.deliver(neighbour, msgspec.json.encode(neighbour), times=1, known=False)
+    )
+    await until(lambda: channel.people.asked >= 1)
+    alone = asyncio.create_task(suspect(channel, suspected))
+    await asyncio.sleep(0.3)
+    assert await channel.rows(suspected) == []
+
+    channel.people.away = False
+    await asyncio.gather(beside, alone)
+
+    assert [call.notification_id for call in channel.provider.calls] == [
+        neighbour.notification_id,
+        suspected.notification_id,
+    ]
+
+
+async def test_what_ended_its_process_while_it_was_alone_is_parked_and_not_tried_again(
+    open_channel: OpenChannel,
+) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    request = a_request(ann)
+    records = TrialRecords(channel.database)
+    # A process began, and nobody has heard of it since.
+    assert await records.begin(key_of(request), token=uuid4(), hold=timedelta(0)) is Trial.BEGUN
+
+    assert await suspect(channel, request) is None
+
+    (parked,) = await channel.parked(1)
+    assert parked.report.problem is not None
+    assert parked.report.problem.kind == "message.poison"
+    assert parked.request.notification_id == request.notification_id
+    assert channel.provider.calls == []
+    assert await records.begin(key_of(request), token=uuid4(), hold=timedelta(0)) is Trial.BEGUN
+
+
+async def test_what_another_process_is_trying_is_left_to_it(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    request = a_request(ann)
+    records = TrialRecords(channel.database)
+    await records.begin(key_of(request), token=uuid4(), hold=timedelta(seconds=30))
+
+    waiting = asyncio.create_task(suspect(channel, request))
+    await asyncio.sleep(0.3)
+    assert channel.provider.calls == []
+    # Meanwhile others are served.
+    other = a_request(ann)
+    await channel.trials.deliver(other, msgspec.json.encode(other), times=1, known=False)
+    await records.end(key_of(request))
+    await waiting
+
+    assert (await channel.row(request)).state is DeliveryState.SENT
+
+
+async def test_a_stop_in_the_middle_of_a_trial_is_no_death(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    channel.people.away = True
+    request = a_request(ann)
+    trying = asyncio.create_task(suspect(channel, request))
+    await until(lambda: channel.people.asked >= 1)
+
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    channel.people.away = False
+    await suspect(channel, request)
+
+    assert (await channel.row(request)).state is DeliveryState.SENT
+
+
+async def test_what_the_sweep_takes_up_time_and_again_without_an_end_becomes_a_suspect(
+    open_channel: OpenChannel,
+) -> None:
+    ann = a_recipient()
+    channel = await open_channel(People(ann), Templates(WELCOME), ScriptedProvider(RETRYABLE))
+    request = a_request(ann)
+    await channel.deliver(request)
+    taken = []
+    for _ in range(SUSPECTED_FROM):
+        # As processes that died with it would have left it.
+        await channel.pass_time()
+        rows = await channel.ledger.take_overdue(grace=timedelta(0), limit=10, hold=timedelta(seconds=20))
+        taken += [row.resumed for row in rows]
+
+    assert taken == [1, 2, 3]
+    assert await channel.ledger.take_overdue(grace=timedelta(0), limit=10, hold=timedelta(0)) == []
+    await channel.ledger.clear_overdue(key_of(request))
+    await channel.pass_time()
+    (row,) = await channel.ledger.take_overdue(grace=timedelta(0), limit=10, hold=timedelta(0))
+    assert row.resumed == 1
