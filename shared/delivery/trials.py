@@ -29,8 +29,8 @@ ContentT = TypeVar("ContentT")
 
 SUSPECTED_FROM = 3
 """Deliveries, this one included."""
-HOLD = timedelta(seconds=10)
-KEEP_EVERY_S = 3.0
+HOLD = timedelta(seconds=6)
+KEEP_EVERY_S = 2.0
 LOOK_AGAIN_S = 1.0
 END_WITHIN_S = 3.0
 POISON = Problem(

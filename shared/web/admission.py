@@ -116,12 +116,16 @@ class AdmissionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or always_answered(scope["path"]):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        caller, length = self._look_at(scope)
+        # With a body it would be read, and held, like any other.
+        if length == 0 and always_answered(scope["path"]):
             await self._app(scope, receive, send)
             return
         bulk = scope["path"] in self._admission.bulk_paths and scope["method"] == "POST"
         line = self._places.bulk if bulk else self._places.single
-        caller, length = self._look_at(scope)
         wanted = 1 + min(length, self._largest) // (BULK_BYTES_A_PLACE if bulk else BYTES_A_PLACE)
         count = min(wanted, line.most, self._admission.places_per_caller)
         held = self._callers.get(caller, 0)
@@ -181,7 +185,7 @@ class AdmissionMiddleware:
 
 
 def always_answered(path: str) -> bool:
-    """Whether a request for `path` needs no place."""
+    """Whether a request for `path` needs no place, where it brings no body."""
     return path in QUIET_PATHS or path.startswith(_DOCS)
 
 

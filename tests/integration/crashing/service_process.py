@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -25,6 +26,7 @@ from gateway_service.settings import GatewaySettings
 from push_service.settings import PushSettings
 from shared.process import crash_points
 from shared.process.logging import configure_logging
+from shared.process.watchdog import watch
 from shared.web.server import serve
 
 Settings = EmailSettings | PushSettings | GatewaySettings
@@ -88,29 +90,8 @@ class ForkedProcess:
         return f"{sentence} Exit code {self._process.exitcode}; its log:\n{self._log.read_text()[-3000:]}"
 
 
-def start_process(settings: Settings, *, log: Path) -> ForkedProcess:
-    """Fork it; `settings.crash_at` arms it, and its log is appended to `log`. With port 0 it listens nowhere,
-    which makes it quicker still."""
-    process = _CONTEXT.Process(target=_run, args=(settings, log), daemon=True)
-    process.start()
-    return ForkedProcess(_process=process, _log=log)
-
-
-def _run(settings: Settings, log: Path) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
-    with log.open("ab", buffering=0) as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    configure_logging(service=settings.service_name, level="INFO", format="json")
-    crash_points.arm(settings.crash_at)
-    app = _app(settings)
-    if settings.port:
-        serve(app, settings)
-    else:
-        uvloop.run(_keep_alive(app))
-
-
-def _app(settings: Settings) -> FastAPI:
+def as_it_is(settings: Settings) -> FastAPI:
+    """The service that the settings are for."""
     match settings:
         case EmailSettings():
             return email_service.main.create_app(settings)
@@ -120,11 +101,36 @@ def _app(settings: Settings) -> FastAPI:
             return gateway_service.main.create_app(settings)
 
 
-async def _keep_alive(app: FastAPI) -> None:
-    stopped = asyncio.Event()
+def start_process(
+    settings: Settings, *, log: Path, create_app: Callable[[Settings], FastAPI] = as_it_is
+) -> ForkedProcess:
+    """Fork it; `settings.crash_at` arms it, and its log is appended to `log`. With port 0 it listens nowhere,
+    which makes it quicker still."""
+    process = _CONTEXT.Process(target=_run, args=(settings, log, create_app), daemon=True)
+    process.start()
+    return ForkedProcess(_process=process, _log=log)
+
+
+def _run(settings: Settings, log: Path, create_app: Callable[[Settings], FastAPI]) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+    with log.open("ab", buffering=0) as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    configure_logging(service=settings.service_name, level="INFO", format="json")
+    crash_points.arm(settings.crash_at)
+    app = create_app(settings)
+    if settings.port:
+        serve(app, settings)
+    else:
+        uvloop.run(_keep_alive(app, stall_limit_s=settings.stall_limit_s))
+
+
+async def _keep_alive(app: FastAPI, *, stall_limit_s: float) -> None:
+    stopped, watching = asyncio.Event(), asyncio.create_task(watch(stall_limit_s))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with app.router.lifespan_context(app):
         await stopped.wait()
+    watching.cancel()
 
 
 def _end_with_parent() -> None:

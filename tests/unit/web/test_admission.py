@@ -180,6 +180,7 @@ async def test_who_watches_is_always_answered(path: str) -> None:
     door = Door(places=1, per_caller=1)
     async with door.holding(1):
         assert await door.takes(path)
+        assert (await door.ask(path, headers={"content-length": "2"})).status in (429, 503)
 
 
 @pytest.mark.parametrize(
