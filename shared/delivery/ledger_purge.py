@@ -25,8 +25,13 @@ RETURNING 1
 """
 
 
+_OLD_TRIALS = "DELETE FROM trials WHERE held_until < clock_timestamp() - interval '1 day'"
+
+
 async def purge(connection: Connection, *, before: UUID, limit: int = MOST_ROWS) -> int:
     """Delete at most `limit` rows of notifications whose id is lower than `before`, all of whose targets have
-    ended and are acknowledged by the gateway; how many. Raises DatabaseUnavailable."""
+    ended and are acknowledged by the gateway; how many. With them go trials whose message never came back.
+    Raises DatabaseUnavailable."""
+    await connection.execute(_OLD_TRIALS)
     ended = sorted(state.value for state in TERMINAL_STATES)
     return len(await connection.fetch(_PURGE, before, ended, limit))

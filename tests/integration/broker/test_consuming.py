@@ -199,6 +199,23 @@ async def test_a_paused_consumer_hands_out_nothing_until_it_resumes(transport: T
     assert len(await take(consumer, 3)) == 3
 
 
+async def test_a_consumer_that_may_hand_out_one_hands_out_one(transport: Transport) -> None:
+    broker = await transport.connect()
+    consumer = broker.consume(LANE, prefetch=5)
+    await alive(consumer)
+    consumer.pause()
+    await publish(broker, 3)
+
+    consumer.resume(at_most=1)
+
+    (only,) = await take(consumer, 1)
+    assert await nothing_comes(consumer)
+    await only.ack()
+    assert await nothing_comes(consumer)
+    consumer.resume()
+    assert len(await take(consumer, 2)) == 2
+
+
 async def test_closing_hands_back_what_was_prefetched_and_leaves_the_rest_to_be_finished(
     transport: Transport,
 ) -> None:

@@ -1,6 +1,7 @@
 """The worker on a real ledger and a real broker: what is sent, how often, and what is said of it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from shared.contracts.delivery import (
 )
 from shared.contracts.recipients import QuietHours
 from shared.delivery.outcomes import Rejected
+from shared.delivery.rota import Passage
 from tests.fakes.delivery import People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import OpenChannel
 from tests.integration.delivery.scenes import (
@@ -179,6 +181,34 @@ async def test_what_has_expired_is_never_sent(open_channel: OpenChannel) -> None
     (report,) = await channel.reports(1)
     assert report.state is DeliveryState.EXPIRED
     assert channel.provider.calls == []
+
+
+async def test_a_call_ends_when_the_message_expires(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    left_s = 3.0
+
+    await channel.deliver(a_request(ann, expires_at=datetime.now(UTC) + timedelta(seconds=left_s)))
+    await channel.deliver(a_request(ann))
+
+    soon, usual = channel.provider.calls
+    assert usual.deadline - soon.deadline > channel.provider.timeout_s - left_s - 0.5
+    assert soon.deadline - time.monotonic() <= left_s
+
+
+async def test_a_claim_that_took_too_long_calls_nobody_and_is_tried_again(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    channel.provider.timeout_s = 0.0  # its time is up as soon as it is claimed
+    request = a_request(ann)
+
+    await channel.deliver(request)
+
+    row = await channel.row(request)
+    assert channel.provider.calls == []
+    assert row.state is DeliveryState.RETRYING
+    assert [attempt.problem.kind for attempt in row.attempts if attempt.problem] == ["deadline.passed"]
+    assert channel.rota.passage is Passage.FREE
 
 
 async def test_a_rejection_is_final(open_channel: OpenChannel) -> None:

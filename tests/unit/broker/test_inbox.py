@@ -37,6 +37,23 @@ async def test_room_is_what_is_neither_out_nor_waiting() -> None:
     assert inbox.room == 4
 
 
+async def test_one_that_may_give_out_two_gives_out_two_and_has_room_for_as_many() -> None:
+    inbox = a_full_inbox(prefetch=5, holding=0)
+    inbox.resume(at_most=2)
+    assert inbox.room == 2
+    for number in range(3):
+        inbox.put(number)
+
+    assert [await anext(inbox), await anext(inbox)] == [0, 1]
+
+    third = asyncio.ensure_future(anext(inbox))
+    await asyncio.sleep(0)
+    assert not third.done()
+    assert inbox.room == 0
+    inbox.resume(at_most=1)
+    assert await third == 2
+
+
 async def test_a_paused_inbox_waits_for_resume() -> None:
     inbox = a_full_inbox(prefetch=5, holding=1)
     inbox.pause()
