@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from shared.contracts.delivery import (
     ReportReceipt,
 )
 from shared.contracts.http.notification_answers import NotificationStatus
+from shared.database.errors import DatabaseUnavailable
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import LedgerRow, TargetKey
 from tests.integration.crashing.service_process import ForkedProcess, start_process
@@ -124,7 +125,7 @@ class GatewaySide:
             for report in reports:
                 if report.state in TERMINAL_STATES:
                     self.reported[report.notification_id, report.target] = report.state
-            await self.ledger.receive(
+            await self._acknowledge(
                 [
                     ReportReceipt(
                         notification_id=report.notification_id,
@@ -137,6 +138,15 @@ class GatewaySide:
                 ]
             )
             await delivery.ack()
+
+    async def _acknowledge(self, receipts: Sequence[ReportReceipt]) -> None:
+        while True:
+            try:
+                await self.ledger.receive(receipts)
+            except DatabaseUnavailable:
+                await asyncio.sleep(0.1)  # killed by a test, or its table is locked
+            else:
+                return
 
     async def _take_parked(self) -> None:
         async for delivery in self.broker.consume(FAILED_QUEUE, prefetch=50):

@@ -35,7 +35,7 @@ async def test_woken_after_its_lease_a_worker_sends_nothing_twice_in_silence(
     await freeze_between_claim_and_call(scene, sleeper)
 
     second = scene.worker()
-    await eventually(scene.gateway.all_ended)
+    await eventually(scene.gateway.all_ended, told=scene.gateway.told)
     for hold in holds:
         hold.release()
     sleeper.wake()

@@ -1,5 +1,5 @@
-"""A gateway killed at every point of the way, several times at each: what was accepted ends once, and what got
-no answer can be asked for again."""
+"""A gateway killed at every point of the way, several times at each: what was accepted ends once, and what
+got no answer can be asked for again."""
 
 import asyncio
 from collections import Counter

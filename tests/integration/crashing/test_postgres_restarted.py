@@ -54,7 +54,7 @@ async def test_a_yes_outlives_a_postgresql_that_is_killed_before_it_is_settled(
 
         await eventually(tries_in_vain)
         await asyncio.to_thread(private_postgres.start)
-        await eventually(scene.gateway.all_ended)
+        await eventually(scene.gateway.all_ended, told=scene.gateway.told)
         await worker.stop()
 
         assert not scene.gateway.parked
