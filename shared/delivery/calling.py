@@ -27,7 +27,7 @@ from shared.delivery.outcomes import Accepted, Outcome, Retryable, Unknown
 from shared.delivery.provider import Provider, ProviderCall
 from shared.delivery.reporter import Reporter
 from shared.delivery.retry import Circumstances, settle
-from shared.delivery.rota import Rota, Turn
+from shared.delivery.rota import Passage, Rota, Turn
 from shared.process.clock import Clock
 from shared.process.crash_points import CrashPoint, reach
 
@@ -138,7 +138,7 @@ class Caller(Generic[ContentT]):
             started_at=started_at,
             duration_ms=round(took_s * 1000),
         )
-        settlement = settle(outcome, self._circumstances(call, turn.provider))
+        settlement = settle(outcome, self._circumstances(call, turn.provider, rota))
         row = await self._settle(
             SettledAttempt(
                 key=call.opening.key,
@@ -213,15 +213,20 @@ class Caller(Generic[ContentT]):
             return most
         return min(most, (request.expires_at - self._clock.now()).total_seconds())
 
-    def _circumstances(self, call: Call[ContentT], provider: Provider[ContentT]) -> Circumstances:
+    def _circumstances(
+        self, call: Call[ContentT], provider: Provider[ContentT], rota: Rota[ContentT]
+    ) -> Circumstances:
+        now, expires_at = self._clock.now(), call.request.expires_at
         return Circumstances(
             earlier=call.earlier,
             category=call.request.category,
-            age=self._clock.now() - call.request.created_at,
+            age=now - call.request.created_at,
             chance=random.random(),
             doubt=None if call.row is None else call.row.doubt,
             repeated=call.row is not None and call.row.possible_duplicate,
             recourse=provider.recourse,
+            elsewhere=rota.passage is Passage.FREE,
+            expires_in=None if expires_at is None else expires_at - now,
             longer_waits_s=self._longer_waits_s,
         )
 

@@ -1,6 +1,7 @@
 """What is done about a call of which nobody knows whether the message was taken, short of calling again."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Generic, TypeVar
@@ -59,7 +60,10 @@ class Doubts(Generic[ContentT]):
             await self._write(row, give_up_step(row.doubt or DoubtStep.AWAIT_CALLBACK, circumstances))
             return
         finding = await self._ask(row)
-        await self._write(row, settle_question(finding, circumstances), entry=self._entry(row, finding))
+        entry = self._entry(row, finding)
+        if entry is not None:
+            circumstances = replace(circumstances, earlier=(*row.attempts, entry))
+        await self._write(row, settle_question(finding, circumstances), entry=entry)
 
     async def give_up_key(self, request: DeliveryRequested, row: LedgerRow) -> Settlement | None:
         """The provider cannot be called with the same key now: the settlement where that is not waited for

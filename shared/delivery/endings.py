@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from shared.contracts.delivery import Attempt, DeliveryRequested, DeliveryState, Problem
+from shared.contracts.delivery import DeliveryRequested, DeliveryState, Problem
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import Conclusion, LedgerRow, Opening, TargetKey
 from shared.delivery.ledger_sql import NO_TARGET
@@ -36,10 +36,10 @@ class Endings:
         """End what is open of a run: `rows`, or the whole run where the ledger has none of it."""
         if not rows:
             whole = opening_of(request, raw, target=NO_TARGET, targets=1)
-            await self.end(request, ended, whole, attempts=(), stack=stack)
+            await self.end(request, ended, whole, row=None, stack=stack)
         for row in rows:
             opening = opening_of(request, raw, target=row.key.target, targets=row.targets)
-            await self.end(request, ended, opening, attempts=row.attempts, stack=stack)
+            await self.end(request, ended, opening, row=row, stack=stack)
 
     async def end(
         self,
@@ -47,21 +47,23 @@ class Endings:
         ended: Ended,
         opening: Opening,
         *,
-        attempts: Sequence[Attempt],
+        row: LedgerRow | None,
         stack: str | None = None,
     ) -> None:
-        """End one target; `attempts` are those made until now."""
-        if in_doubt(attempts):
+        """End one target. `row` is what the ledger had of it when that was decided; where it has moved on
+        since, this does nothing, and whoever moved it goes on with it."""
+        if row is not None and in_doubt(row.attempts):
             # Neither "never sent" nor, in a later run, a second copy in silence.
             ended = _doubtful(ended)
         conclusion = Conclusion(
             opening=opening,
+            attempt=0 if row is None else row.attempt,
             state=ended.state,
             problem=ended.problem,
             deferred_until=ended.deferred_until,
         )
-        row = await patiently(partial(self._ledger.conclude, conclusion))
-        if row is not None:
+        written = await patiently(partial(self._ledger.conclude, conclusion))
+        if written is not None:
             log.info(
                 "delivery.ended",
                 notification_id=str(request.notification_id),
@@ -69,7 +71,7 @@ class Endings:
                 state=ended.state.value,
                 problem=ended.problem.kind,
             )
-            await self._reporter.report(row, stack=stack)
+            await self._reporter.report(written, stack=stack)
 
 
 def opening_of(request: DeliveryRequested, raw: bytes, *, target: str, targets: int) -> Opening:

@@ -18,7 +18,8 @@ PREFETCH_FACTOR = 8
 LOOK_EVERY_S = 0.25
 HOLD_S = 600.0
 """How long a paused consumer keeps what it has prefetched. RabbitMQ takes back after half an hour what nobody
-acknowledges, and counts that; so it is handed back before."""
+acknowledges. So it is handed back before, once, since that counts as a delivery: until calls can be made
+again each lane has a consumer that prefetches a single message, to probe with."""
 
 
 class Lanes:
@@ -47,6 +48,7 @@ class Lanes:
         self._was: Passage = Passage.FREE
         self._free_at = monotonic()
         self._next_prober = 0
+        self._let_go = False
         self._closed = False
 
     @property
@@ -71,6 +73,8 @@ class Lanes:
                 continue
             async for delivery in consumer:
                 yield delivery
+            if self._consumers.get(lane) is consumer:
+                return  # not by us: the broker is closed
 
     async def regulate(self) -> None:
         """For ever."""
@@ -88,13 +92,14 @@ class Lanes:
             case Passage.FREE:
                 self._free_at = self._monotonic()
                 if passage is not was:
-                    self._resume()
+                    await self._resume()
             case Passage.ONE_PROBE:
                 self._let_one_through()
             case Passage.BLOCKED:
                 if passage is not was:
                     self._pause()
-                if self._let_go:
+                if not self._let_go and self._monotonic() - self._free_at > HOLD_S:
+                    self._let_go = True
                     await self._hand_back()
 
     async def close(self) -> None:
@@ -104,18 +109,16 @@ class Lanes:
         for opened in self._opened.values():
             opened.set()
 
-    @property
-    def _let_go(self) -> bool:
-        return self._monotonic() - self._free_at > HOLD_S
-
     def _open(self, lane: Lane) -> None:
         if lane not in self._consumers and not self._closed:
-            self._consumers[lane] = self._broker.consume(
-                lane_queue(self._channel, lane), prefetch=self._shares[lane] * PREFETCH_FACTOR
-            )
+            prefetch = 1 if self._let_go else self._shares[lane] * PREFETCH_FACTOR
+            self._consumers[lane] = self._broker.consume(lane_queue(self._channel, lane), prefetch=prefetch)
             self._opened[lane].set()
 
-    def _resume(self) -> None:
+    async def _resume(self) -> None:
+        if self._let_go:
+            self._let_go = False
+            await self._hand_back()
         for lane in self._shares:
             self._open(lane)
             self._consumers[lane].resume()

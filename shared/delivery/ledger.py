@@ -71,7 +71,8 @@ class Ledger:
         return row
 
     async def conclude(self, conclusion: Conclusion) -> LedgerRow | None:
-        """End a target without a call; None where it has ended, or is being sent, already."""
+        """End a target without a call; None where it has ended, or is being sent, already, or has been
+        attempted since that was decided."""
         return await self._conclusions.submit(conclusion)
 
     async def rows(self, key: DeliveryKey) -> list[LedgerRow]:
@@ -111,6 +112,13 @@ class Ledger:
         they are not given out again."""
         async with self._database.connection() as connection:
             return [_row(record) for record in await connection.fetch(sql.TAKE_OVERDUE, grace, limit, hold)]
+
+    async def keep_overdue(self, keys: Sequence[DeliveryKey], *, hold: timedelta) -> None:
+        """What was taken is still in hand: for another `hold` it is not given out again."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                sql.KEEP_OVERDUE, [key.notification_id for key in keys], [key.run for key in keys], hold
+            )
 
     async def clear_overdue(self, key: DeliveryKey) -> None:
         """What was taken has been looked after, and the process lives: it is not suspected."""
@@ -188,6 +196,7 @@ class Ledger:
                 [item.state.value for item in conclusions],
                 [_json(item.problem) for item in conclusions],
                 [item.deferred_until for item in conclusions],
+                [item.attempt for item in conclusions],
             )
         written = {_key(record): _row(record) for record in records}
         return [written.get(item.opening.key) for item in conclusions]

@@ -60,9 +60,10 @@ class SettledAttempt:
 @dataclass(frozen=True, kw_only=True)
 class Conclusion:
     """The end of a target without a further call: suppressed, deferred, expired, or failed before a provider
-    was asked."""
+    was asked. `attempt`: the last that it was decided on; after another it does not hold any more."""
 
     opening: Opening
+    attempt: int
     state: DeliveryState
     problem: Problem
     deferred_until: datetime | None = None

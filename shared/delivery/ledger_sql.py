@@ -111,19 +111,20 @@ RETURNING {COLUMNS}
 
 CONCLUDE = f"""
 INSERT INTO deliveries AS d (notification_id, run, target, targets, state, request, correlation_id,
-                             problem, deferred_until, unreported_since)
+                             problem, deferred_until, attempt, unreported_since)
 SELECT i.notification_id, i.run, i.target, i.targets, i.state, i.request, i.correlation_id,
-       i.problem::jsonb, i.deferred_until, clock_timestamp()
+       i.problem::jsonb, i.deferred_until, i.attempt, clock_timestamp()
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::bytea[], $6::text[],
-            $7::text[], $8::text[], $9::timestamptz[])
-     AS i(notification_id, run, target, targets, request, correlation_id, state, problem, deferred_until)
+            $7::text[], $8::text[], $9::timestamptz[], $10::int[])
+     AS i(notification_id, run, target, targets, request, correlation_id, state, problem, deferred_until,
+          attempt)
 WHERE i.target <> '{NO_TARGET}' OR NOT EXISTS (
     SELECT FROM deliveries AS e WHERE e.notification_id = i.notification_id AND e.run = i.run)
 ON CONFLICT (notification_id, run, target) DO UPDATE
 SET state = excluded.state, problem = excluded.problem, deferred_until = excluded.deferred_until,
     next_attempt_at = NULL, doubt = NULL, unreported_since = clock_timestamp(),
     updated_at = clock_timestamp()
-WHERE d.state IN ('pending', 'retrying')
+WHERE d.state IN ('pending', 'retrying') AND d.attempt = excluded.attempt
 RETURNING {COLUMNS}
 """
 
@@ -168,6 +169,13 @@ UPDATE deliveries AS d
 SET resumed = least(d.resumed + 1, 100), resumed_until = clock_timestamp() + $3::interval
 FROM due AS i WHERE {SAME_TARGET}
 RETURNING {COLUMNS}
+"""
+
+KEEP_OVERDUE = """
+UPDATE deliveries AS d SET resumed_until = clock_timestamp() + $3::interval
+FROM unnest($1::uuid[], $2::int[]) AS i(notification_id, run)
+WHERE d.notification_id = i.notification_id AND d.run = i.run
+  AND d.state IN ('pending', 'retrying') AND d.resumed_until IS NOT NULL
 """
 
 CLEAR_OVERDUE = """

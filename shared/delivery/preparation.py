@@ -32,8 +32,6 @@ ContentT = TypeVar("ContentT")
 FRESH_FOR_S = 0.8
 """The greatest age, in seconds, of what is known of a recipient's wishes when an attempt is claimed: the
 claim takes a moment, and when the provider is called it must be a second at most."""
-WAIT_IN_HAND_S = 60.0
-"""A broker takes back what nobody acknowledges for long (RabbitMQ: half an hour), and counts that."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 
@@ -100,11 +98,12 @@ class Preparation(Generic[ContentT]):
         self._renderer = renderer
         self._clock = clock
 
-    async def prepare(self, request: DeliveryRequested) -> Prepared[ContentT] | Ended | None:
-        """What is to be sent and to where, or why nothing is; None where nobody could be asked for as long
-        as a message may be held in hand."""
+    async def prepare(
+        self, request: DeliveryRequested, *, wait_s: float
+    ) -> Prepared[ContentT] | Ended | None:
+        """What is to be sent and to where, or why nothing is; None if nobody could be asked in `wait_s`."""
         pause_s = FIRST_PAUSE_S
-        give_up_at = time.monotonic() + WAIT_IN_HAND_S
+        give_up_at = time.monotonic() + wait_s
         while True:
             if self.has_expired(request):
                 return _ended(DeliveryState.EXPIRED, "notification.expired", "It expired before it was sent.")

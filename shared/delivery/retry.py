@@ -6,7 +6,7 @@ callback; then by category. A provider that offers none of it leaves the categor
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -57,8 +57,9 @@ class Circumstances:
 
     `earlier`: the entries of the same run and target before this call. `age`: of the message. `chance`: in
     [0, 1). `doubt`: the step that the call was made for. `repeated`: it was sent once more at the risk of a
-    second copy before. `recourse`: of the provider that was called. `longer_waits_s`: waits, in seconds,
-    after the first four calls.
+    second copy before. `recourse`: of the provider that was called. `elsewhere`: whether a provider can be
+    called right now. `longer_waits_s`: waits, in seconds, after the first four calls. `expires_in`: when it
+    is to be looked at again at the latest.
     """
 
     earlier: Sequence[Attempt]
@@ -68,7 +69,9 @@ class Circumstances:
     doubt: DoubtStep | None = None
     repeated: bool = False
     recourse: Recourse = NO_RECOURSE
+    elsewhere: bool = False
     longer_waits_s: Sequence[float] = ()
+    expires_in: timedelta | None = None
 
 
 def spent(attempts: Sequence[Attempt]) -> int:
@@ -77,24 +80,37 @@ def spent(attempts: Sequence[Attempt]) -> int:
 
 
 def in_doubt(attempts: Sequence[Attempt]) -> bool:
-    """Whether one of the calls may have been taken without anybody knowing."""
-    open_doubt = False
+    """Whether one of the calls may have been taken without anybody knowing: each provider can deny its own
+    alone."""
+    doubtful: set[str] = set()
     for attempt in attempts:
         if attempt.outcome == "unknown":
-            open_doubt = True
-        elif attempt.outcome in (NOT_TAKEN, "accepted"):
-            open_doubt = False
-    return open_doubt
+            doubtful.add(attempt.provider)
+        elif attempt.outcome == NOT_TAKEN:
+            doubtful.discard(attempt.provider)
+        elif attempt.outcome == "accepted":
+            doubtful.clear()
+    return bool(doubtful)
 
 
 def settle(outcome: Outcome, circumstances: Circumstances) -> Settlement:
     """The settlement of a call."""
-    c = circumstances
+    settlement = _settle(outcome, circumstances)
+    left = circumstances.expires_in
+    if settlement.retry_in is None or left is None or settlement.retry_in <= left:
+        return settlement
+    # That it has expired is told when it does, and not when it would have been tried again.
+    return replace(settlement, retry_in=max(left, timedelta(0)))
+
+
+def _settle(outcome: Outcome, c: Circumstances) -> Settlement:
     match outcome:
         case Accepted():
             return Settlement(state=DeliveryState.SENT)
         case Rejected():
-            return Settlement(state=DeliveryState.FAILED)
+            return _give_up(c)
+        case Throttled() if c.elsewhere and c.doubt is None:
+            return Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(seconds=1), step=1)
         case Throttled(after_s=after_s) if c.age <= LONGEST_THROTTLING:
             retry_in = timedelta(seconds=max(after_s, 1.0))
             return Settlement(state=DeliveryState.RETRYING, retry_in=retry_in, doubt=c.doubt)
@@ -107,7 +123,8 @@ def settle(outcome: Outcome, circumstances: Circumstances) -> Settlement:
 
 
 def settle_question(finding: Finding, circumstances: Circumstances) -> Settlement:
-    """After the provider was asked; `earlier` ends with the call that is in doubt."""
+    """After the provider was asked; `earlier` ends with the call that is in doubt, or with the provider's
+    word that it never took it."""
     c = circumstances
     calls = spent(c.earlier)
     match finding:
@@ -118,7 +135,7 @@ def settle_question(finding: Finding, circumstances: Circumstances) -> Settlemen
         case Finding.NOT_TAKEN:
             if calls < MAX_CALLS + len(c.longer_waits_s):
                 return _again(calls, c, doubt=None)
-            return Settlement(state=DeliveryState.FAILED)
+            return _give_up(c)
 
 
 def give_up_step(step: DoubtStep, circumstances: Circumstances) -> Settlement:

@@ -1,9 +1,11 @@
 """The ledger's own sweep: what a crash, a lost message or a silent gateway has left behind."""
 
 import asyncio
+import time
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -31,7 +33,8 @@ OVERDUE_GRACE = timedelta(seconds=1)
 EXPIRY_GRACE = timedelta(seconds=3)
 """How long after its lease an attempt is left to the process that may still be settling it."""
 HOLD = timedelta(seconds=20)
-"""How long what a sweep has taken is left to it; a process that dies meanwhile delays it by so much."""
+"""How long what a sweep has taken is left to it without a word; a process that dies delays it by so much."""
+KEEP_EVERY_S = 5.0
 BATCH = 200
 MOST_IN_HAND = 200
 LEASE_EXPIRED = Problem(
@@ -66,13 +69,15 @@ class Sweep(Generic[ContentT]):
         self._interval_s = interval_s
         self._report_repeat = report_repeat
         self._in_flight = in_flight
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._in_hand: dict[DeliveryKey, asyncio.Task[None]] = {}
+        self._kept_at = time.monotonic()
 
     async def run(self) -> None:
         """Sweep for ever. After an outage of the database, which ends this and has it run again, whoever has
         an outcome in hand is given a moment to settle it before its lease counts as run out."""
         await asyncio.sleep(min(self._interval_s, EXPIRY_GRACE.total_seconds()))
         while True:
+            await self._keep_in_hand()
             if await self._ledger.anything_left(
                 expired=EXPIRY_GRACE, overdue=OVERDUE_GRACE, unreported=self._report_repeat
             ):
@@ -83,9 +88,10 @@ class Sweep(Generic[ContentT]):
 
     async def close(self) -> None:
         """Drop what has not been claimed; attempts in flight go on."""
-        for task in tuple(self._in_hand):
+        tasks = tuple(self._in_hand.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._in_hand, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle_expired(self) -> None:
         """An expired attempt may have gone out or not: it is never claimed anew, but settled as a doubt."""
@@ -112,9 +118,18 @@ class Sweep(Generic[ContentT]):
                 key = DeliveryKey(notification_id=row.key.notification_id, run=row.key.run)
                 taken[key] = row.request, row.resumed
         for key, (raw, times) in taken.items():
-            task = asyncio.create_task(self._deliver(key, raw, times=times))
-            self._in_hand.add(task)
-            task.add_done_callback(self._in_hand.discard)
+            if key not in self._in_hand:
+                self._in_hand[key] = task = asyncio.create_task(self._deliver(key, raw, times=times))
+                task.add_done_callback(partial(self._finished, key))
+
+    async def _keep_in_hand(self) -> None:
+        """What waits in hand for its turn is not to be taken for what died with its process."""
+        if self._in_hand and time.monotonic() - self._kept_at >= KEEP_EVERY_S:
+            self._kept_at = time.monotonic()
+            await self._ledger.keep_overdue(list(self._in_hand), hold=HOLD)
+
+    def _finished(self, key: DeliveryKey, _: asyncio.Task[None]) -> None:
+        del self._in_hand[key]
 
     async def repeat_reports(self) -> None:
         """Report again what the gateway has not acknowledged."""

@@ -18,6 +18,7 @@ import structlog
 
 from shared.contracts.channels import Channel
 from shared.contracts.delivery import DeliveryKey, DeliveryRequested, Problem
+from shared.database.errors import DatabaseError
 from shared.delivery import metrics
 from shared.delivery.isolation import Isolation
 from shared.delivery.patience import patiently
@@ -54,7 +55,7 @@ class Trials(Generic[ContentT]):
             async with self._isolation.together():
                 return await self._worker.deliver(request, raw, known=known)
         key = DeliveryKey(notification_id=request.notification_id, run=request.run)
-        token = uuid4()
+        token, abandoned = uuid4(), False
         while True:
             async with self._isolation.alone():
                 trial = await patiently(lambda: self._records.begin(key, token=token, hold=HOLD))
@@ -62,13 +63,15 @@ class Trials(Generic[ContentT]):
                     self._count.inc()
                     log.warning("message.isolated", notification_id=str(key.notification_id), times=times)
                     async with self._kept(key):
-                        return await self._worker.deliver(request, raw, known=True)
-                if trial is Trial.ABANDONED:
+                        return await self._worker.deliver(request, raw, known=True, alone=True)
+                if trial is Trial.ABANDONED and abandoned:
                     await self._worker.fail(request, raw, problem=POISON, stack=None)
                     await patiently(lambda: self._records.end(key))
                     return None
-            # Another process is trying it right now, or died a moment ago.
-            await asyncio.sleep(LOOK_AGAIN_S)
+            # Another process is trying it right now, or died a moment ago; or it lives, and could not say so
+            # while the ledger was away.
+            abandoned = trial is Trial.ABANDONED
+            await asyncio.sleep(2 * KEEP_EVERY_S if abandoned else LOOK_AGAIN_S)
 
     @asynccontextmanager
     async def _kept(self, key: DeliveryKey) -> AsyncIterator[None]:
@@ -84,4 +87,5 @@ class Trials(Generic[ContentT]):
     async def _keep(self, key: DeliveryKey) -> None:
         while True:
             await asyncio.sleep(KEEP_EVERY_S)
-            await patiently(lambda: self._records.keep(key, hold=HOLD))
+            with suppress(DatabaseError):
+                await self._records.keep(key, hold=HOLD)

@@ -11,7 +11,6 @@ import structlog
 from shared.contracts.channels import Lane
 from shared.contracts.delivery import (
     TERMINAL_STATES,
-    Attempt,
     DeliveryKey,
     DeliveryRequested,
     DeliveryState,
@@ -39,6 +38,8 @@ WAIT_IN_HAND_S = 5.0
 """A copy that comes at most this many seconds before its attempt is due is held; an earlier one is dropped,
 since the ledger brings the message back. As long is waited for a provider that can be called."""
 _STEPS_WITHOUT_A_CALL = (DoubtStep.ASK, DoubtStep.AWAIT_CALLBACK)
+WAIT_FOR_PEERS_S = 60.0
+"""A broker takes back what nobody acknowledges for long (RabbitMQ: half an hour), and counts that."""
 CLAIM_PAUSE_S = 1.0
 COME_BACK_LATER = 3
 """The broker's step for a message that cannot be attempted now, through no fault of its own."""
@@ -58,11 +59,6 @@ class _Work:
     target: Target
     opening: Opening
     row: LedgerRow | None
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """Until now, in this run."""
-        return () if self.row is None else self.row.attempts
 
 
 class Worker(Generic[ContentT]):
@@ -92,13 +88,16 @@ class Worker(Generic[ContentT]):
         self._slots = Slots(shares)
         self._in_hand: dict[tuple[UUID, int], asyncio.Event] = {}
 
-    async def deliver(self, request: DeliveryRequested, raw: bytes, *, known: bool) -> int | None:
+    async def deliver(
+        self, request: DeliveryRequested, raw: bytes, *, known: bool, alone: bool = False
+    ) -> int | None:
         """Deliver as far as it can be done now. Returns the broker's delay step after which the message is to
         come back, or None where it has ended or the ledger brings it back.
 
         `known`: the ledger may have met this message before, so it is read first; otherwise it is read only
         where the first claim shows it. A copy of what is in hand waits until that has ended, since the
         broker may have given up the first: then it finds in the ledger what there is left to do.
+        `alone`: nothing else may go on meanwhile, so nobody who is away is waited for.
         """
         key = (request.notification_id, request.run)
         while key in self._in_hand:
@@ -106,7 +105,7 @@ class Worker(Generic[ContentT]):
             known = True
         self._in_hand[key] = asyncio.Event()
         try:
-            return await self._deliver(request, raw, known=known)
+            return await self._deliver(request, raw, known=known, wait_s=0.0 if alone else WAIT_FOR_PEERS_S)
         finally:
             self._in_hand.pop(key).set()
 
@@ -122,7 +121,9 @@ class Worker(Generic[ContentT]):
                 request, raw, rows, Ended(state=DeliveryState.FAILED, problem=problem), stack=stack
             )
 
-    async def _deliver(self, request: DeliveryRequested, raw: bytes, *, known: bool) -> int | None:
+    async def _deliver(
+        self, request: DeliveryRequested, raw: bytes, *, known: bool, wait_s: float
+    ) -> int | None:
         rows = await self._rows(request) if known else []
         if rows:
             rows = [row for row in rows if _can_go_on(row)]
@@ -132,8 +133,8 @@ class Worker(Generic[ContentT]):
             asked = [row for row in rows if row.doubt in _STEPS_WITHOUT_A_CALL]
             if asked:
                 await asyncio.gather(*(self._doubts.pursue(request, row) for row in asked))
-                return await self._deliver(request, raw, known=True)
-        prepared = await self._preparation.prepare(request)
+                return await self._deliver(request, raw, known=True, wait_s=wait_s)
+        prepared = await self._preparation.prepare(request, wait_s=wait_s)
         if prepared is None:
             return COME_BACK_LATER
         if isinstance(prepared, Ended):
@@ -144,7 +145,7 @@ class Worker(Generic[ContentT]):
         results = await asyncio.gather(*(self._one(request, item, prepared) for item in work))
         if any(not result.claimed for result in results) and not known:
             # The ledger knows it after all: a second copy, or one that came back after a crash.
-            return await self._deliver(request, raw, known=True)
+            return await self._deliver(request, raw, known=True, wait_s=wait_s)
         return min((result.step for result in results if result.step is not None), default=None)
 
     async def _rows(self, request: DeliveryRequested) -> list[LedgerRow]:
@@ -203,13 +204,13 @@ class Worker(Generic[ContentT]):
                     await asyncio.sleep(CLAIM_PAUSE_S)
                 else:
                     rota.cancel(turn)
-                again = await self._preparation.prepare(request)
+                again = await self._preparation.prepare(request, wait_s=WAIT_FOR_PEERS_S)
                 if again is None:
                     return CallEnded(claimed=True, step=COME_BACK_LATER)
                 if isinstance(again, Prepared) and not any(t.id == work.target.id for t in again.targets):
                     again = ADDRESS_GONE
                 if isinstance(again, Ended):
-                    await self._endings.end(request, again, work.opening, attempts=work.attempts)
+                    await self._endings.end(request, again, work.opening, row=work.row)
                     return CallEnded(claimed=True)
                 prepared = again
 

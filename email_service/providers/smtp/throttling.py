@@ -35,12 +35,18 @@ def _words(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
 
 
-_OF_US: Final = _words(
+_SURELY_OF_US: Final = _words(
     r"\bsending (?:\w+ )?(?:rate|limit|quota)",
-    r"\b(?:submission|message|e?mail|mailing|relay|hourly|daily) (?:\w+ )?(?:rate|limit|quota)"
-    r" (?:was |has been |is )?(?:exceeded|reached)",
     r"submission ?quota",
     r"throttling failure",
+    r"\brelay limit",
+    r"unusual (?:sending activity|rate of (?:unsolicited )?mail)",
+    r"max(?:imum)? (?:defers and failures|emails?|messages?|mails?) per (?:hour|day)",
+)
+"""Even where the code says that it is about a mailbox."""
+_OF_US: Final = _words(
+    r"\b(?:submission|message|e?mail|mailing|relay|hourly|daily) (?:\w+ )?(?:rate|limit|quota)"
+    r" (?:was |has been |is )?(?:exceeded|reached)",
     r"too (?:many|much) (?:[\w-]+ ){1,4}from (?:you|this|the same|\S*\d|\[)",
     r"too many (?:concurrent |simultaneous |open |smtp |new |tls ){0,3}(?:connections|sessions|logins)\b",
     r"too many (?:failed )?(?:login|auth\w*) (?:attempts|commands)",
@@ -49,7 +55,6 @@ _OF_US: Final = _words(
     r"(?:you|client|sender|tenant|customer)(?:'ve| have| has)? (?:exceeded|reached) .{0,40}"
     r"(?:rate|limit|quota|maximum|number of)",
     r"(?:slow down|sending too (?:fast|quickly|much|many)|too frequent connects?)",
-    r"unusual rate of (?:unsolicited )?mail",
 )
 _OF_OUR_REPUTATION: Final = _words(
     r"\[TSS?\d\d\]",
@@ -61,7 +66,10 @@ _OF_OUR_REPUTATION: Final = _words(
 _OF_ONE_RECIPIENT: Final = _words(
     r"gr[ae]y-?list",
     r"over ?quota",
-    r"mailbox (?:is |has |size )?(?:full|quota|exceed|over)",
+    r"mailbox (?:[\w']+ )?(?:full|quota|exceed|over)",
+    r"\bstorage\b",
+    r"(?:to|for) (?:(?:this|the|that|one) )?(?:recipient|user|mailbox)\b",
+    r"(?:user|recipient|mailbox)'s\b",
     r"(?:user|recipient|mailbox|account) .{0,60}(?:is )?receiving",
     r"recipient thread limit",
     r"recipient(?:'s \w+)? (?:has )?(?:exceeded|reached)",
@@ -94,10 +102,11 @@ def throttled_for_s(reply: Reply) -> float | None:
     subject = about(reply)
     if subject is About.OUR_RATE or _OF_OUR_REPUTATION.search(text):
         return _hold_s(text, otherwise=_usual_s(text, REPUTATION_HOLD_S))
-    if _OF_ONE_RECIPIENT.search(text):
-        return None
     may_be_us = subject in _MAY_BE_US and subject_of(reply) != "2"
-    if _OF_US.search(text) or (may_be_us and _AT_LARGE.search(text)):
+    limited = _SURELY_OF_US.search(text) or (
+        may_be_us and not _OF_ONE_RECIPIENT.search(text) and (_OF_US.search(text) or _AT_LARGE.search(text))
+    )
+    if limited:
         return _hold_s(text, otherwise=_usual_s(text, DEFAULT_HOLD_S))
     return None
 

@@ -32,10 +32,16 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _ABOUT_US: Final = re.compile(
     r"client host (?:\S+ )?(?:rejected|blocked)|sender address rejected|helo command rejected"  # Postfix
     r"|\b(?:your ip|ip address|sending server)\b.{0,60}(?:blocked|banned|listed|rejected|reputation)"
-    r"|address is not verified|sending (?:is )?(?:paused|suspended)|not authorized to perform",  # Amazon SES
+    r"|address is not verified|sending (?:is )?(?:paused|suspended)|not authorized to perform"  # Amazon SES
+    r"|verified sender identity"  # SendGrid
+    r"|sender (?:domain |address )?(?:is )?not verified|sender verify failed"
+    r"|\bauth\w* (?:is )?required|must be authenticated"
+    r"|\byour account (?:is |has been )?(?:disabled|suspended)",
     re.IGNORECASE,
 )
 """At RCPT TO, where Postfix says by default what it thinks of client and sender, or after the message."""
+_ABOUT_US_WHATEVER_THE_CODE: Final = re.compile(r"SendAsDenied|OutboundSpamException", re.IGNORECASE)
+"""Exchange says so with the code of a mailbox, since it files the mail in one before it sends it."""
 _RELAYING: Final = re.compile(r"relay", re.IGNORECASE)
 _SERVER_TROUBLE: Final = re.compile(
     r"server (?:error|busy)|system (?:error|problem|resources)|internal error|lookup failure|local problem",
@@ -169,6 +175,8 @@ def _judge_refusal(reply: Reply, private: Sequence[str]) -> Outcome:
 def _subject(reply: Reply) -> About:
     """Whom a refusal is about, as far as codes and well-known words tell."""
     subject = about(reply)
+    if _ABOUT_US_WHATEVER_THE_CODE.search(reply.text):
+        return About.US
     if reply.code in _CODES_ABOUT_US or (reply.code >= 500 and reply.stage in _OPENING):
         return About.US
     if reply.stage is Stage.MAIL and subject in (About.RECIPIENT, About.MESSAGE):

@@ -3,7 +3,6 @@ in silence."""
 
 import pytest
 
-from shared.contracts.categories import policy_of
 from shared.contracts.delivery import DeliveryState
 from shared.process.crash_points import CrashPoint
 from tests.integration.crashing.scene import End, Scene, eventually
@@ -69,8 +68,9 @@ def is_doubtful(end: End) -> bool:
 
 def is_honest(end: End) -> bool:
     """Whether it arrived as its category demands, and the ledger admits what it cannot know."""
+    may_be_repeated = end.category != "promotional"
     if end.row.state is DeliveryState.UNKNOWN:
-        return not policy_of(end.category).repeat_after_doubt and end.copies <= 1
-    if end.copies > 1 and not (policy_of(end.category).repeat_after_doubt and end.row.possible_duplicate):
+        return not may_be_repeated and end.copies <= 1
+    if end.copies > 1 and not (may_be_repeated and end.row.possible_duplicate):
         return False
     return end.row.state is DeliveryState.SENT and end.copies >= 1

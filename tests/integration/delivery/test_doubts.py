@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from shared.contracts.delivery import Attempt, DeliveryRequested, DeliveryState
-from shared.delivery.ledger_rows import SettledAttempt
-from shared.delivery.outcomes import Accepted, Throttled
+from shared.delivery.ledger_rows import Conclusion, Opening, SettledAttempt
+from shared.delivery.outcomes import Accepted, Retryable, Throttled
 from shared.delivery.recourse import Finding, Inquiry, Recourse
 from shared.delivery.retry import DoubtStep, Settlement
 from tests.fakes.delivery import Answer, People, ScriptedProvider, Templates
@@ -234,3 +234,44 @@ async def test_while_the_provider_is_away_a_promotion_waits_for_it_and_a_securit
     assert row.doubt is (None if category == "security" else DoubtStep.SAME_KEY)
     await go_on(channel, request)
     assert len(other.calls) == (1 if category == "security" else 0)
+
+
+async def test_an_end_that_was_decided_before_a_call_does_not_cover_what_came_of_it(
+    open_channel: OpenChannel,
+) -> None:
+    channel, request = await opened(
+        open_channel, Retryable(problem=PROBLEM), UNKNOWN, recourse=CALLS_BACK, category="promotional"
+    )
+    await channel.deliver(request)
+    before = await channel.row(request)
+    await go_on(channel, request)
+    suppressed = Conclusion(
+        opening=Opening(key=before.key, targets=1, request=before.request or b"", correlation_id="c-1"),
+        attempt=before.attempt,
+        state=DeliveryState.SUPPRESSED,
+        problem=PROBLEM,
+    )
+
+    assert await channel.ledger.conclude(suppressed) is None
+
+    row = await channel.row(request)
+    assert (row.state, row.doubt) == (DeliveryState.RETRYING, DoubtStep.AWAIT_CALLBACK)
+
+
+async def test_a_provider_denies_its_own_call_and_not_anothers(open_channel: OpenChannel) -> None:
+    asked = Asked(Finding.NOT_TAKEN)
+    other = ScriptedProvider(
+        UNKNOWN, *[Retryable(problem=PROBLEM)] * 2, name="other", recourse=Recourse(ask=asked)
+    )
+    channel, request = await opened(
+        open_channel, UNKNOWN, Retryable(problem=PROBLEM), recourse=Recourse(), others=(other,)
+    )
+
+    await channel.deliver(request)
+    for _ in range(5):
+        await go_on(channel, request)
+
+    row = await channel.row(request)
+    assert [attempt.outcome for attempt in row.attempts][:3] == ["unknown", "unknown", "not_taken"]
+    assert row.state is DeliveryState.UNKNOWN
+    assert row.possible_duplicate

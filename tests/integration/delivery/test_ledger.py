@@ -156,7 +156,7 @@ async def test_a_run_that_ended_before_its_targets_were_known_grants_none(ledger
         request=b"{}",
         correlation_id="c-1",
     )
-    suppressed = Conclusion(opening=whole, state=DeliveryState.SUPPRESSED, problem=PROBLEM)
+    suppressed = Conclusion(opening=whole, attempt=0, state=DeliveryState.SUPPRESSED, problem=PROBLEM)
     assert await ledger.conclude(suppressed) is not None
 
     assert not await ledger.claim(claim(target, 1))
@@ -173,7 +173,7 @@ async def test_a_run_with_a_target_does_not_end_as_a_whole(ledger: Ledger) -> No
     )
 
     concluded = await ledger.conclude(
-        Conclusion(opening=whole, state=DeliveryState.SUPPRESSED, problem=PROBLEM)
+        Conclusion(opening=whole, attempt=0, state=DeliveryState.SUPPRESSED, problem=PROBLEM)
     )
 
     assert concluded is None

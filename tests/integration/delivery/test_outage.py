@@ -111,6 +111,17 @@ async def test_an_outage_of_one_channel_leaves_its_messages_in_the_queue(open_ch
     state = await channel.broker.queue_state(LANE)
     assert (state.depth, state.consumers) == (9, 0)
     assert lanes.alive
+    # From now on a lane holds one message at most, and keeps it through the next probes.
+    passage[0] = Passage.ONE_PROBE
+    for _ in Lane:
+        await lanes.look()
+        await asyncio.sleep(0.3)
+    await until(lambda: len(taken) == 2)
+    passage[0] = Passage.BLOCKED
+    await lanes.look()
+    await lanes.look()
+    state = await channel.broker.queue_state(LANE)
+    assert (state.depth, state.consumers) == (7, 1) or (state.depth, state.consumers) == (8, 1)
 
     passage[0] = Passage.FREE
     await lanes.look()

@@ -8,8 +8,11 @@ import msgspec
 import pytest
 
 from shared.contracts.delivery import DeliveryKey, DeliveryRequested, DeliveryState
+from shared.delivery.outcomes import Accepted, Outcome
 from shared.delivery.trial_records import Trial, TrialRecords
 from shared.delivery.trials import SUSPECTED_FROM
+from shared.delivery.worker import COME_BACK_LATER
+from shared.process.metrics import REGISTRY
 from tests.fakes.delivery import People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
 from tests.integration.delivery.scenes import RETRYABLE, WELCOME, a_channel, a_recipient, a_request, until
@@ -99,20 +102,74 @@ async def test_what_another_process_is_trying_is_left_to_it(open_channel: OpenCh
 
 
 async def test_a_stop_in_the_middle_of_a_trial_is_no_death(open_channel: OpenChannel) -> None:
-    ann = a_recipient()
-    channel = await a_channel(open_channel, ann)
-    channel.people.away = True
+    ann, answer = a_recipient(), asyncio.Event()
+
+    async def slow() -> Outcome:
+        await answer.wait()
+        return Accepted(provider_message_id=None)
+
+    channel = await open_channel(People(ann), Templates(WELCOME), ScriptedProvider(slow))
     request = a_request(ann)
     trying = asyncio.create_task(suspect(channel, request))
-    await until(lambda: channel.people.asked >= 1)
+    await until(lambda: len(channel.provider.calls) == 1)
 
     trying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trying
-    channel.people.away = False
-    await suspect(channel, request)
+    answer.set()
+    await channel.caller.finish(grace_s=5)
 
+    records = TrialRecords(channel.database)
+    assert await records.begin(key_of(request), token=uuid4(), hold=timedelta(0)) is Trial.BEGUN
     assert (await channel.row(request)).state is DeliveryState.SENT
+
+
+async def test_alone_nobody_who_is_away_is_waited_for(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    channel.people.away = True
+    request = a_request(ann)
+
+    assert await suspect(channel, request) == COME_BACK_LATER
+
+    assert channel.people.asked == 1
+    assert await channel.rows(request) == []
+
+
+async def test_what_waits_in_the_hand_of_the_sweep_is_not_suspected(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await open_channel(People(ann), Templates(WELCOME), ScriptedProvider(RETRYABLE))
+    request = a_request(ann)
+    await channel.deliver(request)
+    channel.people.away = True
+    await channel.pass_time()
+    for _ in range(SUSPECTED_FROM + 1):
+        await channel.sweep.resume_overdue()
+        async with channel.database.connection() as connection:
+            # As if it had waited for longer than a sweep may keep it without a word.
+            await connection.execute("UPDATE deliveries SET resumed_until = clock_timestamp()")
+
+    channel.people.away = False
+
+    await until(lambda: len(channel.provider.calls) == 2)
+    assert isolated() == 0
+
+
+def isolated() -> float:
+    """How many suspects this process has had in the push channel, in this test."""
+    return (
+        REGISTRY.get_sample_value("carillon_messages_isolated_total", {"channel": "push"}) or 0
+    ) - _before[0]
+
+
+_before = [0.0]
+
+
+@pytest.fixture(autouse=True)
+def count_anew() -> None:
+    """Metrics are the process's."""
+    _before[0] = 0.0
+    _before[0] = isolated()
 
 
 async def test_what_the_sweep_takes_up_time_and_again_without_an_end_becomes_a_suspect(

@@ -207,6 +207,30 @@ async def test_what_cannot_be_read_is_kept_with_its_bytes(gateway: Gateway) -> N
     assert {(row["error_kind"], row["notification_id"]) for row in rows} == {("message.undecodable", None)}
 
 
+async def test_an_order_that_the_broker_gave_up_by_itself_is_released_again_and_is_no_failure(
+    gateway: Gateway,
+) -> None:
+    await gateway.post(gateway.a_request())
+    (order,) = await gateway.released(1)
+
+    await gateway.park(msgspec.json.encode(order))
+
+    (again,) = await gateway.released(1)
+    assert (again.notification_id, again.run) == (order.notification_id, order.run)
+    assert await gateway.count("failed") == 0
+    # Once its run is over, a late one releases nothing.
+    await gateway.report(a_delivery_report(notification_id=order.notification_id))
+    await reaches(gateway, order.notification_id, "sent")
+    await gateway.park(msgspec.json.encode(order))
+    await gateway.park(b"the end of the queue")
+
+    async def is_through() -> bool:
+        return await gateway.count("failed") == 1
+
+    await eventually(is_through)
+    assert await gateway.depth() == 0
+
+
 async def test_a_report_that_postgresql_refuses_sinks_no_other(gateway: Gateway) -> None:
     identifier, other = await accepted(gateway), await accepted(gateway)
     bad = a_delivery_report(notification_id=other, target="nul \x00")

@@ -68,7 +68,8 @@ def after(*outcomes: str, category: str = "transactional", **more: Any) -> Circu
         # What may have gone out is not parked as if it had not.
         (RETRYABLE, after("unknown", "retryable", "retryable"), DeliveryState.UNKNOWN),
         (RETRYABLE, after("unknown", "not_taken", "retryable", "retryable"), DeliveryState.FAILED),
-        (REJECTED, after("unknown", repeated=True), DeliveryState.FAILED),
+        (REJECTED, after("unknown", repeated=True), DeliveryState.UNKNOWN),
+        (REJECTED, after("unknown", doubt=DoubtStep.SAME_KEY, recourse=KEYS), DeliveryState.UNKNOWN),
         (THROTTLED, after("unknown", age=timedelta(hours=25)), DeliveryState.UNKNOWN),
         (UNKNOWN, after(), DeliveryState.RETRYING),
         (UNKNOWN, after(category="security"), DeliveryState.RETRYING),
@@ -166,7 +167,8 @@ def test_what_was_not_taken_this_time_leaves_the_doubt_about_the_first(outcome: 
 def test_the_providers_word_settles_a_doubt(
     finding: Finding, calls: int, state: DeliveryState, step: DoubtStep | None
 ) -> None:
-    earlier = [*["retryable"] * (calls - 1), "unknown"]
+    said = ["not_taken"] if finding is Finding.NOT_TAKEN else []
+    earlier = [*["retryable"] * (calls - 1), "unknown", *said]
 
     settlement = settle_question(finding, after(*earlier, recourse=EVERYTHING))
 
@@ -227,6 +229,22 @@ def test_a_throttled_call_waits_as_long_as_it_was_told_and_leaves_the_broker() -
 
     assert settlement.retry_in == timedelta(seconds=90)
     assert settlement.step is None
+
+
+def test_what_one_provider_throttles_goes_to_another_that_can_be_called() -> None:
+    settlement = settle(THROTTLED, after(elsewhere=True))
+
+    assert settlement.retry_in == timedelta(seconds=1)
+    # But not where the question is whether that very provider took it.
+    bound = settle(THROTTLED, after("unknown", elsewhere=True, recourse=KEYS, doubt=DoubtStep.SAME_KEY))
+    assert bound.retry_in == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("left_s", [-5, 0, 30])
+def test_a_wait_ends_when_the_message_expires(left_s: int) -> None:
+    settlement = settle(THROTTLED, after(expires_in=timedelta(seconds=left_s)))
+
+    assert settlement.retry_in == timedelta(seconds=max(left_s, 0))
 
 
 def test_throttling_ends_after_a_day() -> None:

@@ -66,6 +66,8 @@ from shared.delivery.outcomes import Rejected, Retryable, Throttled
         (Stage.RCPT, 450, "4.7.0 Rate limit exceeded", 60),
         (Stage.RCPT, 421, "4.7.0 slow down", 60),
         (Stage.RCPT, 450, "too frequent connects from 192.0.2.1, please try again later.", 60),
+        (Stage.RCPT, 550, "5.4.6 Unusual sending activity detected. Please try after sometime", 60),
+        (Stage.RCPT, 550, "Domain example.com has exceeded the max emails per hour (100/100) allowed", 600),
         # What they name is what is waited for, within bounds.
         (Stage.RCPT, 450, "4.7.0 Rate limit exceeded, try again in 300 seconds", 300),
         (Stage.RCPT, 450, "4.7.0 Rate limited. Retry after 5 min", 300),
@@ -114,6 +116,11 @@ def test_limit_on_us_holds_the_server(stage: Stage, code: int, text: str, hold_s
             "address.deferred",
         ),
         (Stage.RCPT, 452, "4.2.2 Mailbox quota limit exceeded", "address.deferred"),
+        (Stage.RCPT, 452, "4.2.2 <ann@example.com>: user's message quota exceeded", "address.deferred"),
+        (Stage.RCPT, 452, "4.2.2 The user's daily message limit reached", "address.deferred"),
+        (Stage.RCPT, 450, "4.2.1 recipient's mail rate limit exceeded", "address.deferred"),
+        (Stage.RCPT, 450, "4.7.1 too many messages to this recipient", "address.deferred"),
+        (Stage.RCPT, 450, "4.7.1 rate limit exceeded for recipient", "address.deferred"),
         (Stage.RCPT, 452, "4.5.3 Your message has too many recipients", "address.deferred"),
         (Stage.RCPT, 452, "4.5.3 Error: too many recipients", "address.deferred"),
     ],
@@ -130,6 +137,9 @@ def test_limit_on_one_recipient_holds_nobody_else(stage: Stage, code: int, text:
     [
         (Stage.RCPT, 550, "5.2.121 The recipient has exceeded their limit for messages per hour"),
         (Stage.RCPT, 552, "5.2.2 The user has exceeded his quota"),
+        (Stage.RCPT, 552, "5.2.2 <ann@example.com> Mailbox message quota exceeded"),
+        (Stage.RCPT, 552, "5.2.2 ann@example.com: mail quota exceeded"),
+        (Stage.RCPT, 550, "5.2.2 Customer has exceeded storage quota"),
         (Stage.BODY, 552, "5.3.4 Message size exceeds fixed limit"),
         (Stage.BODY, 552, "Message size exceeds the limit"),
         (Stage.BODY, 554, "5.7.1 Message rejected as spam"),
@@ -157,3 +167,32 @@ def test_end_of_one_connection_is_no_limit(text: str) -> None:
 def test_a_long_hostile_text_is_judged_quickly() -> None:
     text = "4.7.0 " + "your ip exceeded the recipient receiving " * 50_000
     assert isinstance(judge_reply(Reply(stage=Stage.RCPT, code=450, text=text)), Retryable | Throttled)
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "text"),
+    [
+        (Stage.BODY, 550, "The from address does not match a verified Sender Identity."),
+        (
+            Stage.BODY,
+            554,
+            "5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
+        ),
+        (Stage.BODY, 554, "5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; refused"),
+        (Stage.RCPT, 550, "SMTP AUTH is required for message submission"),
+        (Stage.RCPT, 550, "5.7.1 Authentication required"),
+        (Stage.RCPT, 550, "You must be authenticated to send"),
+        (Stage.RCPT, 550, "Sender verify failed"),
+        (Stage.BODY, 550, "Sender domain not verified"),
+        (Stage.BODY, 550, "Your account is suspended"),
+    ],
+)
+def test_what_an_operator_can_put_right_burns_no_mail(stage: Stage, code: int, text: str) -> None:
+    outcome = judge_reply(Reply(stage=stage, code=code, text=text))
+    assert isinstance(outcome, Retryable)
+    assert outcome.problem.kind == "provider.misconfigured"
+
+
+def test_a_disabled_mailbox_is_not_our_account() -> None:
+    text = "5.2.1 The email account that you tried to reach is disabled"
+    assert isinstance(judge_reply(Reply(stage=Stage.RCPT, code=550, text=text)), Rejected)
