@@ -8,7 +8,15 @@ import asyncpg
 import structlog
 
 from gateway_service.domain.counting import REPORTS
-from gateway_service.domain.status import RANKS, Standing, TargetState, advance, aggregate, is_newer
+from gateway_service.domain.status import (
+    RANKS,
+    Standing,
+    TargetState,
+    advance,
+    aggregate,
+    in_view_of,
+    is_newer,
+)
 from gateway_service.storage.failures import FailedDelivery, keep_failure
 from gateway_service.storage.notifications import TimelineEntry
 from gateway_service.storage.outbox import RunKey
@@ -17,6 +25,7 @@ from gateway_service.storage.reporting import (
     LockedNotification,
     TargetRow,
     close_runs,
+    load_earlier_states,
     load_targets,
     lock_notifications,
     move,
@@ -52,8 +61,11 @@ async def apply_reports(
     changes: list[Change] = []
     closed: list[RunKey] = []
     opened: list[tuple[UUID, int, datetime]] = []
-    for key, rows in targets.items():
-        standing = aggregate([_target_state(row) for row in rows])
+    standings = {key: aggregate([_target_state(row) for row in rows]) for key, rows in targets.items()}
+    over = [key for key, standing in standings.items() if key[1] > 1 and standing.closed]
+    earlier = await load_earlier_states(connection, over) if over else {}
+    for key, run_standing in standings.items():
+        standing = in_view_of(run_standing, earlier.get(key[0], frozenset()))
         change = _change(key, locked[key[0]], standing, last[key[0]], now=now)
         if change is not None:
             changes.append(change)

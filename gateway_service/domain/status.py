@@ -4,8 +4,8 @@ Within a run a status only moves forward. A report is newer than another of the 
 (attempt, rank) is higher; so reports may come in any order, twice, or late, and the end is the same.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.contracts.delivery import TERMINAL_STATES, DeliveryState
@@ -100,6 +100,18 @@ def aggregate(targets: Sequence[TargetState]) -> Standing:
         possible_duplicate=any(target.possible_duplicate for target in targets),
         deferred_until=_latest(targets) if status is Status.DEFERRED else None,
     )
+
+
+def in_view_of(standing: Standing, earlier: Collection[DeliveryState]) -> Standing:
+    """A run that was not sent, where an earlier one, which somebody has ordered to be repeated, was sent after
+    all, or may have been: "suppressed" or "failed" would say that nothing went out."""
+    if not standing.closed or standing.status in (Status.SENT, Status.DEFERRED):
+        return standing
+    if DeliveryState.SENT in earlier:
+        return replace(standing, status=Status.SENT, error=None, error_kind=None)
+    if DeliveryState.UNKNOWN in earlier:
+        return replace(standing, status=Status.UNKNOWN)
+    return standing
 
 
 def _decide(targets: Sequence[TargetState], *, closed: bool) -> tuple[Status, TargetState | None]:

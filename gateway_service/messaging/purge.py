@@ -13,6 +13,7 @@ from gateway_service.storage.old_months import (
     count_outside,
     drop_month,
     oldest_kept,
+    present,
     stored_months,
     unfinished,
 )
@@ -34,7 +35,7 @@ PAUSE_S = 0.2
 
 class Purge:
     """Any number of gateways may do this at once. `keep_months`: those before the present one that stay; 0:
-    all of them do."""
+    all of them do. What the present one is, say three clocks: see `present`."""
 
     def __init__(
         self,
@@ -64,8 +65,9 @@ class Purge:
         if not self._keep_months:
             return True
         had_all = True
-        first_kept = month_before(self._clock.now(), months=self._keep_months)
         async with self._database.connection() as connection:
+            now = await present(connection, self._clock.now())
+            first_kept = month_before(now, months=self._keep_months)
             for month in await stored_months(connection):
                 if month >= first_kept:
                     break

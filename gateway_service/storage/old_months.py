@@ -10,7 +10,14 @@ from uuid import UUID
 
 import asyncpg
 
-from gateway_service.storage.partitions import LOCK, PARTITIONED, first_id, month_before
+from gateway_service.storage.partitions import (
+    LOCK,
+    PARTITIONED,
+    created_at,
+    first_id,
+    id_bound,
+    month_before,
+)
 from shared.database.engine import Connection
 
 LOCK_WAIT_MS = 300
@@ -54,6 +61,16 @@ async def stored_months(connection: Connection) -> list[datetime]:
         list(PARTITIONED),
     )
     return [datetime.strptime(row["month"], "%Y_%m").replace(tzinfo=UTC) for row in rows]
+
+
+async def present(connection: Connection, ours: datetime) -> datetime:
+    """The time from which months are counted back: the earliest of our clock, PostgreSQL's, and the making of
+    the newest notification. One clock that is wrong drops nothing, and a restored backup loses nothing."""
+    row = await connection.fetchrow(
+        "SELECT least($1, now()) AS at, (SELECT id FROM notifications ORDER BY id DESC LIMIT 1) AS newest", ours
+    )
+    at: datetime = row["at"]
+    return at if row["newest"] is None else min(at, created_at(row["newest"]))
 
 
 async def unfinished(connection: Connection, month: datetime) -> Unfinished:
@@ -103,7 +120,7 @@ async def count_outside(connection: Connection, *, before: datetime) -> int:
     return int(
         await connection.fetchval(
             "SELECT count(*) FROM (SELECT FROM notifications_other WHERE id < $1 LIMIT $2) AS found",
-            first_id(before),
+            id_bound(before),
             _MOST_COUNTED,
         )
     )

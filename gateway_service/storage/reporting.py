@@ -140,6 +140,25 @@ async def load_targets(connection: Connection, keys: Sequence[RunKey]) -> dict[R
     return found
 
 
+async def load_earlier_states(
+    connection: Connection, keys: Sequence[RunKey]
+) -> dict[UUID, set[DeliveryState]]:
+    """How the targets of earlier runs than these ended, by notification."""
+    rows = await connection.fetch(
+        """
+        SELECT t.notification_id, t.state
+        FROM unnest($1::uuid[], $2::int[]) AS asked (id, run)
+        JOIN targets AS t ON t.notification_id = asked.id AND t.run < asked.run
+        """,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )
+    found: dict[UUID, set[DeliveryState]] = {}
+    for row in rows:
+        found.setdefault(row["notification_id"], set()).add(DeliveryState(row["state"]))
+    return found
+
+
 async def move(connection: Connection, changes: Sequence[Change]) -> None:
     """Write what notifications become."""
     await connection.execute(

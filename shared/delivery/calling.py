@@ -220,7 +220,7 @@ class Caller(Generic[ContentT]):
         return Circumstances(
             earlier=call.earlier,
             category=call.request.category,
-            age=now - call.request.created_at,
+            age=now - min((attempt.started_at for attempt in call.earlier), default=now),
             chance=random.random(),
             doubt=None if call.row is None else call.row.doubt,
             repeated=call.row is not None and call.row.possible_duplicate,

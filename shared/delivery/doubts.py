@@ -82,7 +82,6 @@ class Doubts(Generic[ContentT]):
         return Circumstances(
             earlier=row.attempts,
             category=request.category,
-            age=self._clock.now() - request.created_at,
             chance=0.0,
             doubt=row.doubt,
             repeated=row.possible_duplicate,

@@ -9,13 +9,15 @@ MOST_ROWS = 5_000
 """In one statement, so that claims and settlements hardly wait for it."""
 
 # No row of a notification goes before all have ended: were one target deleted while another is still to be
-# sent, a copy of the message would find no trace of the first, and send it again.
+# sent, a copy of the message would find no trace of the first, and send it again. OFFSET 0 keeps that a look-up
+# for each row: else the planner, where nearly all have ended, makes it a join and reads the whole ledger.
 _PURGE = """
 DELETE FROM deliveries AS d USING (
     SELECT o.notification_id, o.run, o.target FROM deliveries AS o
     WHERE o.notification_id < $1 AND NOT EXISTS (
         SELECT FROM deliveries AS e WHERE e.notification_id = o.notification_id
             AND (e.state <> ALL ($2::text[]) OR e.unreported_since IS NOT NULL)
+        OFFSET 0
     )
     ORDER BY o.notification_id, o.run, o.target LIMIT $3 FOR UPDATE SKIP LOCKED
 ) AS old

@@ -22,7 +22,7 @@ BACKOFF_S = {1: 1.0, 2: 2.0, 3: 4.0}
 JITTER = 0.25
 """The largest share of the wait that is added by chance."""
 LONGEST_THROTTLING = timedelta(hours=24)
-"""A message that is throttled for longer, counted from its creation, is parked."""
+"""A message that is throttled for longer, counted from its first call, is parked."""
 ASK_AFTER = timedelta(seconds=1)
 AWAIT_CALLBACK = timedelta(seconds=60)
 NOT_TAKEN = "not_taken"
@@ -55,17 +55,17 @@ class Settlement:
 class Circumstances:
     """What a settlement depends on beside the outcome.
 
-    `earlier`: the entries of the same run and target before this call. `age`: of the message. `chance`: in
-    [0, 1). `doubt`: the step that the call was made for. `repeated`: it was sent once more at the risk of a
-    second copy before. `recourse`: of the provider that was called. `elsewhere`: whether a provider can be
+    `earlier`: the entries of the same run and target before this call. `age`: since its first call in this
+    run. `chance`: in [0, 1). `doubt`: the step that the call was made for. `repeated`: it was sent once more
+    at the risk of a second copy before. `recourse`: of the provider that was called. `elsewhere`: whether a provider can be
     called right now. `longer_waits_s`: waits, in seconds, after the first four calls. `expires_in`: when it
     is to be looked at again at the latest.
     """
 
     earlier: Sequence[Attempt]
     category: str
-    age: timedelta
     chance: float
+    age: timedelta = timedelta(0)
     doubt: DoubtStep | None = None
     repeated: bool = False
     recourse: Recourse = NO_RECOURSE

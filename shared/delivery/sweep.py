@@ -166,7 +166,6 @@ class Sweep(Generic[ContentT]):
             Circumstances(
                 earlier=row.attempts,
                 category=request.category,
-                age=row.updated_at - request.created_at,
                 chance=0.0,
                 repeated=row.possible_duplicate,
                 recourse=self._rota.recourse_of(row.provider),

@@ -58,10 +58,12 @@ class GatewaySide:
     reported: dict[tuple[UUID, str], DeliveryState] = field(default_factory=dict)
     parked: list[bytes] = field(default_factory=list)
 
-    async def order(self, *categories: str, name: str = "Ann") -> list[UUID]:
+    async def order(self, *categories: str, name: str = "Ann", order_id: UUID | None = None) -> list[UUID]:
         """Release one notification of each category, as the relay does; the broker has them safely. `name`
-        is what the template says."""
-        notifications = [self._notification(category, name=name) for category in categories]
+        is what the template says; `order_id` is for a single one."""
+        notifications = [
+            self._notification(order_id or uuid4(), category, name=name) for category in categories
+        ]
         receipts = await self.broker.publish([release_message(item) for item in notifications])
         assert [receipt.error for receipt in receipts] == [None] * len(receipts)
         self.orders |= {item.id: item.category for item in notifications}
@@ -144,7 +146,7 @@ class GatewaySide:
             try:
                 await self.ledger.receive(receipts)
             except DatabaseUnavailable:
-                await asyncio.sleep(0.1)  # killed by a test, or its table is locked
+                await asyncio.sleep(0.1)  # a test has killed it
             else:
                 return
 
@@ -153,11 +155,11 @@ class GatewaySide:
             self.parked.append(delivery.body)
             await delivery.ack()
 
-    def _notification(self, category: str, *, name: str) -> Notification:
+    def _notification(self, order_id: UUID, category: str, *, name: str) -> Notification:
         now, policy = datetime.now(UTC), policy_of(category)
         urgent = Lane.URGENT if category == "security" else Lane.NORMAL
         return Notification(
-            id=uuid4(),
+            id=order_id,
             owner=uuid4(),
             user_id=self.recipient,
             external_id=None,

@@ -1,6 +1,6 @@
 """A worker that stands still for longer than its lease, and then goes on as if nothing had happened."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -10,6 +10,10 @@ from tests.integration.crashing.service_process import ForkedProcess
 from tests.integration.crashing.sink import Hold, Sink, Stage
 
 CATEGORIES = ("transactional", "promotional")
+SAME_ROW = """
+INSERT INTO deliveries (notification_id, run, target, targets, state, correlation_id)
+VALUES ($1, 1, $2, 1, 'pending', 'crashing')
+"""
 CLAIMS_THAT_WAIT = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO deliveries%'
@@ -51,28 +55,32 @@ async def test_woken_after_its_lease_a_worker_sends_nothing_twice_in_silence(
 
 
 async def freeze_between_claim_and_call(scene: Scene, worker: ForkedProcess) -> None:
-    """With a promotional mail: its claim waits for a lock when the worker is frozen, and is granted then."""
+    """With a promotional mail. Its claim has to wait, since somebody has written the same row; when the worker
+    is frozen that is undone, and the claim is granted to it."""
+    order = uuid4()
+    # All go to the same address.
+    target = next(row.key.target for rows in (await scene.gateway.rows()).values() for row in rows)
     connection = await asyncpg.connect(scene.settings.database_url)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE deliveries IN SHARE MODE")
-            (order,) = await scene.gateway.order("promotional")
+    watching = await asyncpg.connect(scene.settings.database_url)
 
-            async def waits() -> bool:
-                # Within a transaction PostgreSQL would show what it saw at the first look, for ever.
-                await connection.execute("SELECT pg_stat_clear_snapshot()")
-                return bool(await connection.fetchval(CLAIMS_THAT_WAIT))
-
-            await eventually(waits)
-            worker.freeze()
-    finally:
-        await connection.close()
+    async def waits() -> bool:
+        return bool(await watching.fetchval(CLAIMS_THAT_WAIT))
 
     async def is_claimed() -> bool:
-        rows = (await scene.gateway.rows())[order]
-        return [row.state for row in rows] == [DeliveryState.SENDING]
+        return [row.state for row in (await scene.gateway.rows())[order]] == [DeliveryState.SENDING]
 
-    await eventually(is_claimed)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(SAME_ROW, order, target)
+        await scene.gateway.order("promotional", order_id=order)
+        await eventually(waits, told=scene.gateway.told)
+        worker.freeze()
+        await transaction.rollback()
+        await eventually(is_claimed, told=scene.gateway.told)
+    finally:
+        await connection.close()
+        await watching.close()
 
 
 def is_as_it_should_be(end: End, *, was_taken: bool) -> bool:

@@ -13,7 +13,7 @@ from shared.contracts.delivery import (
     InlineMessage,
 )
 from shared.contracts.recipients import QuietHours
-from shared.delivery.outcomes import Rejected
+from shared.delivery.outcomes import Rejected, Throttled
 from shared.delivery.rota import Passage
 from tests.fakes.delivery import People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import OpenChannel
@@ -209,6 +209,16 @@ async def test_a_claim_that_took_too_long_calls_nobody_and_is_tried_again(open_c
     assert row.state is DeliveryState.RETRYING
     assert [attempt.problem.kind for attempt in row.attempts if attempt.problem] == ["deadline.passed"]
     assert channel.rota.passage is Passage.FREE
+
+
+async def test_what_was_accepted_days_ago_is_throttled_like_any_other(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann, Throttled(after_s=30, problem=PROBLEM))
+    scheduled = msgspec.structs.replace(a_request(ann), created_at=datetime.now(UTC) - timedelta(days=3))
+
+    await channel.deliver(scheduled)
+
+    assert (await channel.row(scheduled)).state is DeliveryState.RETRYING
 
 
 async def test_a_rejection_is_final(open_channel: OpenChannel) -> None:

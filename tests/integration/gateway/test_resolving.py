@@ -216,3 +216,26 @@ async def test_every_field_of_the_filter_narrows_it(operated: Gateway) -> None:
         assert (await resolve_all(operated, "sent", filter=narrow)).json()["resolved"] == 0, field
     wide = {"created_after": created, "notification_type": "email", "template_code": "order_shipped"}
     assert (await resolve_all(operated, "sent", filter=wide)).json()["resolved"] == 1
+
+
+async def test_a_second_run_that_is_kept_back_does_not_deny_what_the_first_has_sent(
+    operated: Gateway,
+) -> None:
+    identifier = await unknown(operated)
+    await resolve(operated, identifier, "resend")
+    await operated.report(a_delivery_report(notification_id=identifier))
+    await settled(operated)
+
+    await operated.report(
+        a_delivery_report(
+            notification_id=identifier,
+            run=2,
+            state=DeliveryState.SUPPRESSED,
+            problem=Problem(kind="recipient.opted_out", message="Switched off"),
+            attempts=(),
+        )
+    )
+
+    detail = await reaches(operated, identifier, "sent")
+    assert detail["error"] is None
+    assert await operated.count("outbox") == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway_service.domain.status import RANKS, TargetState, advance, aggregate, is_newer
+from gateway_service.domain.status import RANKS, TargetState, advance, aggregate, in_view_of, is_newer
 from shared.contracts.delivery import TERMINAL_STATES, DeliveryState
 from shared.contracts.http.notification_answers import NotificationStatus as Status
 
@@ -134,3 +134,20 @@ def test_an_end_is_never_followed_by_waiting_within_a_run(current: Status, compu
         after = advance(current, status)
         assert not (current not in waiting | {Status.DEFERRED} and after in waiting)
         current = after
+
+
+@pytest.mark.parametrize(
+    ("ended", "earlier", "status"),
+    [
+        (DeliveryState.SUPPRESSED, {DeliveryState.SENT}, Status.SENT),
+        (DeliveryState.FAILED, {DeliveryState.SENT, DeliveryState.UNKNOWN}, Status.SENT),
+        (DeliveryState.EXPIRED, {DeliveryState.UNKNOWN}, Status.UNKNOWN),
+        (DeliveryState.FAILED, {DeliveryState.DEFERRED}, Status.FAILED),
+        (DeliveryState.DEFERRED, {DeliveryState.SENT}, Status.DEFERRED),
+        (DeliveryState.SENT, {DeliveryState.UNKNOWN}, Status.SENT),
+    ],
+)
+def test_what_an_earlier_run_may_have_sent_is_not_denied_by_a_later_one(
+    ended: DeliveryState, earlier: set[DeliveryState], status: Status
+) -> None:
+    assert in_view_of(aggregate([TargetState(state=ended, expected=1)]), earlier).status is status
