@@ -103,8 +103,8 @@ def aggregate(targets: Sequence[TargetState]) -> Standing:
 
 
 def in_view_of(standing: Standing, earlier: Collection[DeliveryState]) -> Standing:
-    """A run that was not sent, where an earlier one, which somebody has ordered to be repeated, was sent after
-    all, or may have been: "suppressed" or "failed" would say that nothing went out."""
+    """A run that was not sent, where an earlier one, which somebody has ordered to be repeated, was sent
+    after all, or may have been: "suppressed" or "failed" would say that nothing went out."""
     if not standing.closed or standing.status in (Status.SENT, Status.DEFERRED):
         return standing
     if DeliveryState.SENT in earlier:

@@ -26,7 +26,7 @@ from shared.delivery.ledger_rows import Claim, LedgerRow, SettledAttempt, Target
 from shared.delivery.outcomes import Accepted, Outcome, Retryable, Unknown
 from shared.delivery.provider import Provider, ProviderCall
 from shared.delivery.reporter import Reporter
-from shared.delivery.retry import Circumstances, settle
+from shared.delivery.retry import Circumstances, age_at, settle
 from shared.delivery.rota import Passage, Rota, Turn
 from shared.process.clock import Clock
 from shared.process.crash_points import CrashPoint, reach
@@ -123,7 +123,11 @@ class Caller(Generic[ContentT]):
         self, call: Call[ContentT], turn: Turn[ContentT], rota: Rota[ContentT], *, deadline: float
     ) -> CallEnded:
         started_at, began = self._clock.now(), time.monotonic()
-        outcome, stack = await self._call(call, turn.provider, deadline=deadline)
+        try:
+            outcome, stack = await self._call(call, turn.provider, deadline=deadline)
+        except BaseException:
+            rota.cancel(turn)
+            raise
         took_s = time.monotonic() - began
         reach(CrashPoint.PROVIDER_ANSWERED)
         rota.finish(turn, outcome)
@@ -184,7 +188,10 @@ class Caller(Generic[ContentT]):
         except TimeoutError:
             problem = Problem(kind="provider.timeout", message="The provider did not answer in time.")
             return Unknown(problem=problem), None
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
             # A provider that raises has a defect; whether the message went out cannot be told.
             log.exception("provider.raised", provider=provider.name)
             problem = Problem(kind="provider.defect", message="Calling the provider failed in our own code.")
@@ -220,7 +227,7 @@ class Caller(Generic[ContentT]):
         return Circumstances(
             earlier=call.earlier,
             category=call.request.category,
-            age=now - min((attempt.started_at for attempt in call.earlier), default=now),
+            age=age_at(now, call.earlier),
             chance=random.random(),
             doubt=None if call.row is None else call.row.doubt,
             repeated=call.row is not None and call.row.possible_duplicate,

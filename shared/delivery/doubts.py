@@ -24,7 +24,9 @@ from shared.delivery.retry import (
     Circumstances,
     DoubtStep,
     Settlement,
+    age_at,
     give_up_step,
+    key_is_good,
     settle_question,
 )
 from shared.delivery.rota import Rota
@@ -65,13 +67,17 @@ class Doubts(Generic[ContentT]):
             circumstances = replace(circumstances, earlier=(*row.attempts, entry))
         await self._write(row, settle_question(finding, circumstances), entry=entry)
 
+    def key_is_good(self, row: LedgerRow) -> bool:
+        """Whether the provider still knows the key that it was called with."""
+        recourse = self._rota.recourse_of(row.provider or "")
+        return key_is_good(recourse, age=age_at(self._clock.now(), row.attempts))
+
     async def give_up_key(self, request: DeliveryRequested, row: LedgerRow) -> Settlement | None:
         """The provider cannot be called with the same key now: the settlement where that is not waited for
         any longer, None where it still is."""
-        since = max(
-            (attempt.started_at for attempt in row.attempts if attempt.outcome == "unknown"), default=None
-        )
-        if since is not None and self._clock.now() - since < self._patience(request.category):
+        doubts = [attempt.started_at for attempt in row.attempts if attempt.outcome == "unknown"]
+        waited = self._clock.now() - max(doubts) if doubts else LONGEST_THROTTLING
+        if self.key_is_good(row) and waited < self._patience(request.category):
             return None
         settlement = give_up_step(DoubtStep.SAME_KEY, self.circumstances(request, row))
         await self._write(row, settlement)

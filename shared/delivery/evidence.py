@@ -10,10 +10,10 @@ LONGEST_ID = 500
 
 
 def id_of(outcome: Outcome) -> str | None:
-    """What the provider calls the message; bounded, and without NUL, which PostgreSQL does not store."""
+    """What the provider calls the message; bounded, and as PostgreSQL stores it."""
     if not isinstance(outcome, Accepted) or outcome.provider_message_id is None:
         return None
-    return outcome.provider_message_id.replace("\0", "")[:LONGEST_ID]
+    return _storable(outcome.provider_message_id)[:LONGEST_ID]
 
 
 def message_id_of(key: TargetKey, *, targets: int) -> str:
@@ -24,10 +24,13 @@ def message_id_of(key: TargetKey, *, targets: int) -> str:
 
 
 def storable(problem: Problem) -> Problem:
-    """Without NUL."""
-    if "\0" not in problem.message:
-        return problem
-    return Problem(kind=problem.kind, message=problem.message.replace("\0", ""))
+    """As PostgreSQL stores it: without NUL and halves of surrogate pairs."""
+    message = _storable(problem.message)
+    return problem if message == problem.message else Problem(kind=problem.kind, message=message)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def goes_on_throttling(entry: Attempt, earlier: Sequence[Attempt]) -> bool:

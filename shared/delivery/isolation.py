@@ -10,7 +10,8 @@ class Isolation:
     """`together()` and `alone()` are to be entered by `async with`.
 
     Whoever wants to be alone waits until all others are out; after it those who came meanwhile go in before
-    the next one, so that many suspects delay the others only by one at a time.
+    the next one, so that many suspects do not keep the others out for good: each delays them until what was
+    in hand has been handled, and for as long as it takes itself.
     """
 
     def __init__(self) -> None:

@@ -9,8 +9,9 @@ MOST_ROWS = 5_000
 """In one statement, so that claims and settlements hardly wait for it."""
 
 # No row of a notification goes before all have ended: were one target deleted while another is still to be
-# sent, a copy of the message would find no trace of the first, and send it again. OFFSET 0 keeps that a look-up
-# for each row: else the planner, where nearly all have ended, makes it a join and reads the whole ledger.
+# sent, a copy of the message would find no trace of the first, and send it again. OFFSET 0 keeps that a
+# look-up for each row: else the planner, where nearly all have ended, makes it a join and reads the whole
+# ledger for each batch.
 _PURGE = """
 DELETE FROM deliveries AS d USING (
     SELECT o.notification_id, o.run, o.target FROM deliveries AS o

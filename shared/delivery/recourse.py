@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 
@@ -25,11 +25,12 @@ class Inquiry:
 
 @dataclass(frozen=True, kw_only=True)
 class Recourse:
-    """`same_key`: it takes `ProviderCall.message_id` as an idempotency key, so that the same call again has
-    one effect. `ask`: it can be asked whether it took a message; within `ASK_TIMEOUT_S`, raises nothing.
-    `calls_back`: it tells by a callback, within a minute as a rule, what became of a message."""
+    """`same_key`: it takes `ProviderCall.message_id` as an idempotency key, and for so long after the first
+    call with it the same call again has one effect; None where it takes none. `ask`: it can be asked whether
+    it took a message; within `ASK_TIMEOUT_S`, raises nothing. `calls_back`: it tells by a callback, within a
+    minute as a rule, what became of a message."""
 
-    same_key: bool = False
+    same_key: timedelta | None = None
     ask: Callable[[Inquiry], Awaitable[Finding]] | None = None
     calls_back: bool = False
 

@@ -7,7 +7,7 @@ callback; then by category. A provider that offers none of it leaves the categor
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.contracts.categories import policy_of
@@ -57,9 +57,9 @@ class Circumstances:
 
     `earlier`: the entries of the same run and target before this call. `age`: since its first call in this
     run. `chance`: in [0, 1). `doubt`: the step that the call was made for. `repeated`: it was sent once more
-    at the risk of a second copy before. `recourse`: of the provider that was called. `elsewhere`: whether a provider can be
-    called right now. `longer_waits_s`: waits, in seconds, after the first four calls. `expires_in`: when it
-    is to be looked at again at the latest.
+    at the risk of a second copy before. `recourse`: of the provider that was called. `elsewhere`: whether a
+    provider can be called right now. `longer_waits_s`: waits, in seconds, after the first four calls.
+    `expires_in`: when it is to be looked at again at the latest.
     """
 
     earlier: Sequence[Attempt]
@@ -91,6 +91,16 @@ def in_doubt(attempts: Sequence[Attempt]) -> bool:
         elif attempt.outcome == "accepted":
             doubtful.clear()
     return bool(doubtful)
+
+
+def age_at(now: datetime, attempts: Sequence[Attempt]) -> timedelta:
+    """How long ago the first of a run's calls was made."""
+    return now - min((attempt.started_at for attempt in attempts), default=now)
+
+
+def key_is_good(recourse: Recourse, *, age: timedelta) -> bool:
+    """Whether the same call again still has one effect, `age` after the first."""
+    return recourse.same_key is not None and age < recourse.same_key
 
 
 def settle(outcome: Outcome, circumstances: Circumstances) -> Settlement:
@@ -144,7 +154,7 @@ def give_up_step(step: DoubtStep, circumstances: Circumstances) -> Settlement:
 
 
 def _settle_doubt(c: Circumstances, *, calls: int) -> Settlement:
-    if c.recourse.same_key and calls < MAX_CALLS:
+    if key_is_good(c.recourse, age=c.age) and calls < MAX_CALLS:
         return _again(calls, c, doubt=DoubtStep.SAME_KEY)
     return _pursue(c, after=DoubtStep.SAME_KEY, calls=calls)
 

@@ -19,7 +19,7 @@ from shared.delivery.ledger_rows import LedgerRow, SettledAttempt, TargetKey
 from shared.delivery.outcomes import Unknown
 from shared.delivery.patience import patiently
 from shared.delivery.reporter import Reporter
-from shared.delivery.retry import Circumstances, settle
+from shared.delivery.retry import Circumstances, age_at, settle
 from shared.delivery.rota import Passage, Rota
 from shared.delivery.trials import Trials
 from shared.delivery.worker import Worker
@@ -100,8 +100,8 @@ class Sweep(Generic[ContentT]):
                 await self._settle_as_unknown(row)
 
     async def resume_overdue(self) -> None:
-        """Deliver what is overdue, without the broker; while no provider can be called, one at a time at
-        most, to probe."""
+        """Deliver what is overdue, without the broker; while no provider can be called, one of them, to
+        probe."""
         free = MOST_IN_HAND - len(self._in_hand)
         match self._rota.passage:
             case Passage.BLOCKED:
@@ -167,6 +167,7 @@ class Sweep(Generic[ContentT]):
                 earlier=row.attempts,
                 category=request.category,
                 chance=0.0,
+                age=age_at(row.updated_at, row.attempts),
                 repeated=row.possible_duplicate,
                 recourse=self._rota.recourse_of(row.provider),
             ),

@@ -21,6 +21,12 @@ SELECT CASE WHEN held_until > clock_timestamp() THEN 'held' ELSE 'abandoned' END
 FROM trials WHERE notification_id = $1 AND run = $2 AND token <> $4
 """
 
+_IS_HELD = """
+SELECT EXISTS (
+    SELECT FROM trials WHERE notification_id = $1 AND run = $2 AND held_until > clock_timestamp()
+)
+"""
+
 _KEEP = """
 UPDATE trials SET held_until = clock_timestamp() + $3::interval WHERE notification_id = $1 AND run = $2
 """
@@ -51,6 +57,11 @@ class TrialRecords:
             found = await connection.fetchval(_BEGIN, key.notification_id, key.run, hold, token)
         # Ended by somebody else while we asked: ask again.
         return Trial.HELD if found is None else Trial(found)
+
+    async def is_held(self, key: DeliveryKey) -> bool:
+        """Whether somebody is at it."""
+        async with self._database.connection() as connection:
+            return bool(await connection.fetchval(_IS_HELD, key.notification_id, key.run))
 
     async def keep(self, key: DeliveryKey, *, hold: timedelta) -> None:
         """It is still being handled."""

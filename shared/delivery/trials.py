@@ -2,9 +2,9 @@
 again.
 
 The broker counts how often it has handed a message out, the ledger how often a sweep has taken it. Everything
-that was in hand when a process died is counted with the culprit; so from the third time on a message is
-handled with no other beside it, and a row in `trials` says so while it is. A row that nobody keeps alive any
-more has outlived its process: that message did it.
+that was in hand when a process died, or was stopped, is counted with the culprit; so from the third time on a
+message is handled with no other beside it, and a row in `trials` says so while it is. A row that nobody keeps
+alive any more has outlived its process: that message did it.
 """
 
 import asyncio
@@ -57,6 +57,10 @@ class Trials(Generic[ContentT]):
         key = DeliveryKey(notification_id=request.notification_id, run=request.run)
         token, abandoned = uuid4(), False
         while True:
+            if await patiently(lambda: self._records.is_held(key)):
+                # Another process is trying it right now, or died a moment ago.
+                await asyncio.sleep(LOOK_AGAIN_S)
+                continue
             async with self._isolation.alone():
                 trial = await patiently(lambda: self._records.begin(key, token=token, hold=HOLD))
                 if trial is Trial.BEGUN:
@@ -68,21 +72,25 @@ class Trials(Generic[ContentT]):
                     await self._worker.fail(request, raw, problem=POISON, stack=None)
                     await patiently(lambda: self._records.end(key))
                     return None
-            # Another process is trying it right now, or died a moment ago; or it lives, and could not say so
-            # while the ledger was away.
+            # Looked at twice: who is trying it may live, and could not say so while the ledger was away.
             abandoned = trial is Trial.ABANDONED
-            await asyncio.sleep(2 * KEEP_EVERY_S if abandoned else LOOK_AGAIN_S)
+            await asyncio.sleep(2 * KEEP_EVERY_S)
 
     @asynccontextmanager
     async def _kept(self, key: DeliveryKey) -> AsyncIterator[None]:
+        # An unfinished trial would be taken for a death: it is ended whatever comes, but who stops the
+        # process does not wait for a ledger that is away.
         keeping = asyncio.create_task(self._keep(key))
+        within_s: float | None = None
         try:
             yield
+        except asyncio.CancelledError:
+            within_s = END_WITHIN_S
+            raise
         finally:
             keeping.cancel()
-            # Also where this is cancelled: an unfinished trial would be taken for a death.
             with suppress(TimeoutError):
-                await asyncio.wait_for(patiently(lambda: self._records.end(key)), END_WITHIN_S)
+                await asyncio.wait_for(patiently(lambda: self._records.end(key)), within_s)
 
     async def _keep(self, key: DeliveryKey) -> None:
         while True:

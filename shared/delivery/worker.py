@@ -216,7 +216,7 @@ class Worker(Generic[ContentT]):
 
     async def _turn(self, rota: Rota[ContentT], row: LedgerRow | None) -> Turn[ContentT] | None:
         if row is not None and row.doubt is DoubtStep.SAME_KEY:
-            return rota.try_turn_at(row.provider or "")
+            return rota.try_turn_at(row.provider or "") if self._doubts.key_is_good(row) else None
         return await rota.next_turn(after=None if row is None else row.provider, within_s=WAIT_IN_HAND_S)
 
     async def _without_turn(self, request: DeliveryRequested, row: LedgerRow | None) -> CallEnded:

@@ -1,6 +1,7 @@
 """A call of which nobody knows whether the message was taken, and a provider that can help."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.fakes.delivery import Answer, People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
 from tests.integration.delivery.scenes import PROBLEM, UNKNOWN, WELCOME, a_recipient, a_request, until
 
-KEYS = Recourse(same_key=True)
+KEYS = Recourse(same_key=timedelta(hours=24))
 CALLS_BACK = Recourse(calls_back=True)
 CATEGORIES = ["security", "transactional", "promotional"]
 
@@ -195,7 +196,7 @@ async def test_a_security_message_waits_for_no_callback(open_channel: OpenChanne
 
 async def test_all_steps_are_taken_in_their_order(open_channel: OpenChannel) -> None:
     asked = Asked(Finding.NO_ANSWER)
-    recourse = Recourse(same_key=True, ask=asked, calls_back=True)
+    recourse = Recourse(same_key=timedelta(hours=24), ask=asked, calls_back=True)
     channel, request = await opened(open_channel, *[UNKNOWN] * 4, recourse=recourse)
     steps = []
 
@@ -275,3 +276,20 @@ async def test_a_provider_denies_its_own_call_and_not_anothers(open_channel: Ope
     assert [attempt.outcome for attempt in row.attempts][:3] == ["unknown", "unknown", "not_taken"]
     assert row.state is DeliveryState.UNKNOWN
     assert row.possible_duplicate
+
+
+async def test_a_promotion_that_comes_back_after_days_is_not_sent_by_a_key_that_nobody_knows(
+    open_channel: OpenChannel,
+) -> None:
+    channel, request = await opened(open_channel, UNKNOWN, recourse=KEYS, category="promotional")
+    await channel.deliver(request)
+    async with channel.database.connection() as connection:
+        await connection.execute(
+            "UPDATE deliveries SET attempts = jsonb_set(attempts, '{0,started_at}', to_jsonb($1::text))",
+            (datetime.now(UTC) - timedelta(days=5)).isoformat(),
+        )
+
+    await go_on(channel, request)
+
+    assert (await channel.row(request)).state is DeliveryState.UNKNOWN
+    assert len(channel.provider.calls) == 1

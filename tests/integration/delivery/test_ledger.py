@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from shared.database.engine import Database
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import Claim, Conclusion, LedgerRow, Opening, SettledAttempt, TargetKey
 from shared.delivery.ledger_sql import NO_TARGET
-from shared.delivery.retry import Settlement
+from shared.delivery.retry import DoubtStep, Settlement
 from shared.process.identifiers import uuid7
 
 SENT = Settlement(state=DeliveryState.SENT)
@@ -301,3 +302,31 @@ async def test_a_yes_is_kept_once_however_often_it_is_told(ledger: Ledger) -> No
 
     outcomes = [attempt.outcome for attempt in (await row_of(ledger, target)).attempts]
     assert outcomes == ["retryable", "accepted"]
+
+
+async def test_what_is_being_sent_is_not_ended_by_somebody_else(ledger: Ledger) -> None:
+    target = opening()
+    await ledger.claim(claim(target, 1))
+    expired = Conclusion(opening=target, attempt=1, state=DeliveryState.EXPIRED, problem=PROBLEM)
+
+    assert await ledger.conclude(expired) is None
+
+    assert (await row_of(ledger, target)).state is DeliveryState.SENDING
+
+
+async def test_of_two_that_take_the_same_step_about_a_doubt_one_writes(ledger: Ledger) -> None:
+    target = opening()
+    await ledger.claim(claim(target, 1))
+    ask = Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(0), doubt=DoubtStep.ASK)
+    await ledger.settle(settled(target, 1, ask))
+    again = Settlement(state=DeliveryState.RETRYING, retry_in=timedelta(0), possible_duplicate=True)
+    step = replace(settled(target, 1, again), ended_step=DoubtStep.ASK, entry=None)
+
+    first = await ledger.settle(step)
+
+    assert first is not None
+    assert await ledger.settle(step) is None
+    # Nor does a step that is not the one that stands there.
+    await ledger.claim(claim(target, 2))
+    assert await ledger.settle(replace(step, attempt=2)) is None
+    assert (await row_of(ledger, target)).state is DeliveryState.SENDING

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from shared.clients.ledgers import LedgerClient
 from shared.contracts.channels import Channel
-from shared.database.engine import Database
+from shared.database.engine import Connection, Database
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_api import ledger_router
 from shared.delivery.ledger_purge import purge
@@ -70,8 +70,9 @@ async def test_only_what_is_old_has_ended_and_is_known_to_the_gateway_goes(datab
         await enter(database, old(number), run=2)
         kept += [(old(number), 1, "mail-1"), (old(number), 1, "mail-2"), (old(number), 2, "mail-1")]
     await enter(database, old(20), unreported=True)
+    await enter(database, old(20), target="mail-2")
     await enter(database, BEFORE)
-    kept += [(old(20), 1, "mail-1"), (BEFORE, 1, "mail-1")]
+    kept += [(old(20), 1, "mail-1"), (old(20), 1, "mail-2"), (BEFORE, 1, "mail-1")]
     ledger = Ledger(database)
     app = FastAPI()
     app.include_router(ledger_router(ledger, database, channel=Channel.EMAIL))
@@ -94,3 +95,32 @@ async def test_it_goes_in_batches_the_oldest_first(database: Database) -> None:
             assert await purge(connection, before=BEFORE, limit=3) == expected
         remaining = await left(database)
         assert remaining == [(old(number), 1, "mail-1") for number in range(7 - len(remaining), 7)]
+
+
+async def test_a_batch_costs_as_many_look_ups_as_it_has_rows_however_large_the_ledger(
+    database: Database,
+) -> None:
+    """With statistics that say that all have ended, as they do at night."""
+    async with database.connection() as connection:
+        await connection.execute(
+            """
+            INSERT INTO deliveries (notification_id, run, target, targets, state, correlation_id)
+            SELECT (substr($1::text, 1, 24) || lpad(to_hex(n), 12, '0'))::uuid, 1, 't', 1, 'sent', 'c'
+            FROM generate_series(1, 20_000) AS n
+            """,
+            str(OLD),
+        )
+        await connection.execute("ANALYZE deliveries")
+        before = await _rows_read(connection)
+        assert await purge(connection, before=BEFORE, limit=10) == 10
+        assert await _rows_read(connection) - before < 1_000
+
+
+async def _rows_read(connection: Connection) -> int:
+    """Of the ledger, by this session, so far."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        await connection.fetchval(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'deliveries'"
+        )
+    )

@@ -183,3 +183,45 @@ async def test_what_failed_goes_to_the_next_healthy_provider_in_turn(open_channe
 
     row = await channel.row(request)
     assert [attempt.provider for attempt in row.attempts] == ["first", "second", "third", "first"]
+
+
+async def test_a_probe_that_a_library_cancels_does_not_shut_the_channel_for_good(
+    open_channel: OpenChannel,
+) -> None:
+    ann, clock = a_recipient(), Time()
+
+    async def cancelled() -> Outcome:
+        raise asyncio.CancelledError
+
+    provider = ScriptedProvider(*[RETRYABLE] * 5, cancelled)
+    channel = await open_channel(People(ann), Templates(WELCOME), provider, monotonic=clock)
+    await asyncio.gather(*(channel.deliver(a_request(ann)) for _ in range(5)))
+    clock.now += 60
+    probe = a_request(ann)
+
+    await channel.deliver(probe)
+
+    assert (await channel.row(probe)).attempts[-1].outcome == "unknown"
+    clock.now += 60
+    assert channel.rota.passage is Passage.ONE_PROBE
+
+
+async def test_while_nobody_can_be_called_the_sweep_takes_nothing_up_and_then_one_to_probe(
+    open_channel: OpenChannel,
+) -> None:
+    ann, clock = a_recipient(), Time()
+    channel = await open_channel(
+        People(ann), Templates(WELCOME), ScriptedProvider(*[RETRYABLE] * 5), monotonic=clock
+    )
+    requests = [a_request(ann) for _ in range(5)]
+    await asyncio.gather(*(channel.deliver(request) for request in requests))
+    await channel.pass_time()
+
+    await channel.sweep.resume_overdue()
+    assert {(await channel.row(request)).resumed for request in requests} == {0}
+    clock.now += 60
+    await channel.sweep.resume_overdue()
+
+    await until(lambda: len(channel.provider.calls) == 6)
+    await asyncio.sleep(0.3)
+    assert len(channel.provider.calls) == 6

@@ -8,14 +8,23 @@ import msgspec
 import pytest
 
 from shared.contracts.delivery import DeliveryKey, DeliveryRequested, DeliveryState
-from shared.delivery.outcomes import Accepted, Outcome
+from shared.delivery.outcomes import Accepted, Outcome, Throttled, Unknown
+from shared.delivery.recourse import Recourse
 from shared.delivery.trial_records import Trial, TrialRecords
 from shared.delivery.trials import SUSPECTED_FROM
 from shared.delivery.worker import COME_BACK_LATER
 from shared.process.metrics import REGISTRY
 from tests.fakes.delivery import People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
-from tests.integration.delivery.scenes import RETRYABLE, WELCOME, a_channel, a_recipient, a_request, until
+from tests.integration.delivery.scenes import (
+    PROBLEM,
+    RETRYABLE,
+    WELCOME,
+    a_channel,
+    a_recipient,
+    a_request,
+    until,
+)
 
 
 async def suspect(channel: ChannelUnderTest, request: DeliveryRequested) -> int | None:
@@ -192,3 +201,30 @@ async def test_what_the_sweep_takes_up_time_and_again_without_an_end_becomes_a_s
     await channel.pass_time()
     (row,) = await channel.ledger.take_overdue(grace=timedelta(0), limit=10, hold=timedelta(0))
     assert row.resumed == 1
+
+
+async def test_what_a_sweep_has_handled_and_must_wait_is_not_counted_against_it(
+    open_channel: OpenChannel,
+) -> None:
+    ann = a_recipient()
+    channel = await open_channel(
+        People(ann),
+        Templates(WELCOME),
+        ScriptedProvider(Unknown(problem=PROBLEM), recourse=Recourse(same_key=timedelta(hours=24))),
+        ScriptedProvider(name="other"),
+    )
+    request = a_request(ann, category="promotional")
+    await channel.deliver(request)
+    await channel.pass_time()
+    turn = channel.rota.try_turn_at("scripted")
+    assert turn is not None
+    channel.rota.finish(
+        turn, Throttled(after_s=3600, problem=PROBLEM)
+    )  # so the same key has to wait, however often the sweep looks
+
+    await channel.sweep.resume_overdue()
+
+    async with asyncio.timeout(10):
+        while (await channel.row(request)).resumed:
+            await asyncio.sleep(0.05)
+    assert len(channel.provider.calls) == 1

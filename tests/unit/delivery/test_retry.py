@@ -30,10 +30,10 @@ async def ask(_: Inquiry) -> Finding:
     raise AssertionError("a decision asks nobody")
 
 
-KEYS = Recourse(same_key=True)
+KEYS = Recourse(same_key=timedelta(hours=24))
 ASKS = Recourse(ask=ask)
 CALLS_BACK = Recourse(calls_back=True)
-EVERYTHING = Recourse(same_key=True, ask=ask, calls_back=True)
+EVERYTHING = Recourse(same_key=timedelta(hours=24), ask=ask, calls_back=True)
 
 
 def history(*outcomes: str) -> list[Attempt]:
@@ -145,6 +145,14 @@ def test_the_same_key_is_tried_as_long_as_calls_are_left_and_then_the_next_step_
 
     assert again.doubt is DoubtStep.SAME_KEY
     assert used_up.doubt is DoubtStep.ASK
+
+
+def test_a_key_that_the_provider_has_forgotten_is_not_used_again() -> None:
+    fresh = settle(UNKNOWN, after("unknown", recourse=KEYS, age=timedelta(hours=23), category="promotional"))
+    old = settle(UNKNOWN, after("unknown", recourse=KEYS, age=timedelta(hours=24), category="promotional"))
+
+    assert fresh.doubt is DoubtStep.SAME_KEY
+    assert old.state is DeliveryState.UNKNOWN
 
 
 @pytest.mark.parametrize("outcome", [RETRYABLE, THROTTLED])
