@@ -211,6 +211,6 @@ def _credentials(process: subprocess.Popen[bytes], output: Path) -> tuple[tuple[
 def free_offset() -> int:
     """One at which every port is free."""
     while True:
-        offset = random.randrange(10_000, 40_000, 10)
+        offset = random.randrange(10_000, 24_000, 10)
         if all(tcp.is_free(port + offset, "127.0.0.1") for port in _USUAL_PORTS):
             return offset

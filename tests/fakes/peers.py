@@ -1,5 +1,6 @@
 """The services around the gateway, in memory, behind the same HTTP: users, templates and ledgers."""
 
+import asyncio
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator
@@ -31,7 +32,8 @@ from shared.contracts.templates import TemplateVersion
 
 @dataclass
 class FakePeers:
-    """What they know; `away` holds the hosts that refuse connections, `old_rows` how many rows the ledger of
+    """What they know; `away` holds the hosts that refuse connections, `hung` those that take a request and
+    never answer it, `old_rows` how many rows the ledger of
     each host still has to delete, in batches of 5,000, and `purged` what it was told to."""
 
     recipients: dict[UUID, Recipient] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class FakePeers:
     receipts: list[UUID] = field(default_factory=list)
     questions: list[RecipientQuestion] = field(default_factory=list)
     away: set[str] = field(default_factory=set)
+    hung: set[str] = field(default_factory=set)
     old_rows: dict[str, int] = field(default_factory=dict)
     purged: list[tuple[str, UUID]] = field(default_factory=list)
 
@@ -55,7 +58,7 @@ class FakePeers:
 
     def transport(self) -> httpx.MockTransport:
         """For the clients."""
-        return httpx.MockTransport(self.answer)
+        return httpx.MockTransport(self._answer_or_hang)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """What the service that is asked would say."""
@@ -81,6 +84,11 @@ class FakePeers:
                 self._purge(request.url.host, msgspec.json.decode(request.content, type=LedgerPurge))
             )
         return httpx.Response(200 if path == "/health" else 404)
+
+    async def _answer_or_hang(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host in self.hung:
+            await asyncio.Event().wait()
+        return self.answer(request)
 
     def _purge(self, host: str, order: LedgerPurge) -> LedgerPurged:
         self.purged.append((host, order.before))

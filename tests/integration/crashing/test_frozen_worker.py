@@ -55,8 +55,8 @@ async def test_woken_after_its_lease_a_worker_sends_nothing_twice_in_silence(
 
 
 async def freeze_between_claim_and_call(scene: Scene, worker: ForkedProcess) -> None:
-    """With a promotional mail. Its claim has to wait, since somebody has written the same row; when the worker
-    is frozen that is undone, and the claim is granted to it."""
+    """With a promotional mail. Its claim has to wait, since somebody has written the same row; once the
+    worker is frozen that is undone, and the claim is granted."""
     order = uuid4()
     # All go to the same address.
     target = next(row.key.target for rows in (await scene.gateway.rows()).values() for row in rows)

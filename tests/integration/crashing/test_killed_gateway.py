@@ -2,6 +2,7 @@
 got no answer can be asked for again."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 import gateway_service
-from carillon.embedded.ports import free_port
+from carillon.embedded.ports import is_free
 from email_service.settings import EmailSettings
 from gateway_service.settings import GatewaySettings
 from shared.contracts.channels import Channel
@@ -139,7 +140,7 @@ async def house(
     """On each transport."""
     peers = FakePeers(recipients={PERSON.id: PERSON}, templates={VANISHING.code: VANISHING})
     key = peers.add_key(scopes=("notifications:send", "notifications:read"))
-    gateway_port, email_port = free_port(), free_port()
+    gateway_port, email_port = lasting_port(), lasting_port()
     database = Database(gateway_url)
     await database.start()
     with served(peers) as peers_url:
@@ -226,6 +227,14 @@ async def storm(house: House, point: CrashPoint, kind: Kind, *, status: str) -> 
     assert len(set(ids)) == sum(wish.count for wish in asked)
     assert not any(notification["possible_duplicate"] for notification in shown)
     return ids
+
+
+def lasting_port() -> int:
+    """One that stays free between two gateways: below those that the kernel gives to connections."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        if is_free(port, "127.0.0.1"):
+            return port
 
 
 def a_wish(kind: Kind) -> Wish:

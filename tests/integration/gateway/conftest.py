@@ -19,6 +19,7 @@ from shared.broker.factory import connect_broker
 from shared.broker.interface import Broker, Message
 from shared.broker.topology import FAILED_QUEUE, REPORTS_QUEUE, lane_queue
 from shared.clients.ledgers import LedgerClient
+from shared.clients.peer import PATIENCE_S
 from shared.clients.templates import TemplateClient
 from shared.clients.users import UserClient
 from shared.contracts.channels import Channel, Lane
@@ -179,8 +180,9 @@ async def running_gateway(
     transport = peers.transport()
     app = create_app(
         settings,
-        user_client=UserClient("http://user", tokens, transport=transport),
-        template_client=TemplateClient("http://template", tokens, transport=transport),
+        # A look-up may last longer than any test would wait.
+        user_client=UserClient("http://user", tokens, transport=transport, lookup_timeout_s=60),
+        template_client=TemplateClient("http://template", tokens, transport=transport, patience_s=PATIENCE_S),
         ledger_client=LedgerClient(CHANNELS, tokens, transport=transport),
     )
     database, broker = Database(database_url), connect_broker(broker_url, client_name="test")

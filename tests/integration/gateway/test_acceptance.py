@@ -147,6 +147,14 @@ async def test_accepts_go_on_while_the_services_behind_are_away(gateway: Gateway
     assert (await gateway.post(gateway.a_request())).status_code == 202
 
 
+async def test_accepts_go_on_while_the_services_behind_hang(gateway: Gateway) -> None:
+    assert (await gateway.post(gateway.a_request())).status_code == 202
+    gateway.peers.hung = {"user", "template"}
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*(gateway.post(gateway.a_request()) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {202}
+
+
 async def test_a_language_is_the_recipients_where_none_is_given(gateway: Gateway) -> None:
     person = a_recipient(language="fr")
     gateway.peers.recipients[person.id] = person

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -17,8 +17,9 @@ from shared.process.service_tokens import ServiceTokens
 from tests.integration.gateway.conftest import CHANNELS, SECRET, Gateway, StartGateway, eventually
 from tests.integration.gateway.scenes import accepted
 
-NOW = datetime(2026, 11, 20, tzinfo=UTC)
-"""What is stored below is at home in the months before."""
+NOW = datetime.now(UTC)
+"""What is stored below is at home in the months before. The real time, since PostgreSQL's clock and the
+newest notification are asked, too."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class At:
         return self.at
 
 
-def a_purge(gateway: Gateway, *, keep_months: int) -> Purge:
+def a_purge(gateway: Gateway, *, keep_months: int, at: datetime = NOW) -> Purge:
     ledgers = LedgerClient(CHANNELS, ServiceTokens(SECRET, "gateway"), transport=gateway.peers.transport())
-    return Purge(gateway.database, ledgers, At(), keep_months=keep_months, pause_s=0)
+    return Purge(gateway.database, ledgers, At(at), keep_months=keep_months, pause_s=0)
 
 
 @pytest.fixture
@@ -93,6 +94,40 @@ async def test_months_that_are_over_go_whole_whoever_is_at_it(start_gateway: Sta
     assert (await gateway.post(gateway.a_request())).status_code == 202
 
 
+@pytest.mark.parametrize("has_accepted", [False, True])
+async def test_a_gateway_whose_clock_is_ahead_drops_nothing_that_is_to_stay(
+    gateway: Gateway, has_accepted: bool
+) -> None:
+    over, kept = await aged(gateway, months=14), await aged(gateway, months=13)
+    ahead = NOW + timedelta(days=3 * 365)
+    if has_accepted:
+        await gateway.sql(
+            "UPDATE notifications SET id = $1 "
+            "WHERE id = (SELECT id FROM notifications ORDER BY id DESC LIMIT 1)",
+            first_id(ahead),
+        )
+    await a_purge(gateway, keep_months=13, at=ahead).drop_months()
+    assert await has_month(gateway, months=14) == [False, False]
+    assert await has_month(gateway, months=13) == await has_month(gateway, months=0) == [True, True]
+    assert (await gateway.get(f"/{over}")).status_code == 404
+    assert (await gateway.get(f"/{kept}")).status_code == 200
+
+
+async def test_months_are_counted_back_from_the_newest_notification(gateway: Gateway) -> None:
+    """Where all clocks of the machine are ahead, or nothing has been sent for years."""
+    over, kept = await aged(gateway, months=34), await aged(gateway, months=20)
+    await gateway.sql("DELETE FROM notifications WHERE id > $1", kept)
+    await a_purge(gateway, keep_months=13).drop_months()
+    assert (await gateway.get(f"/{kept}")).status_code == 200
+    assert (await gateway.get(f"/{over}")).status_code == 404
+
+
+async def test_more_months_than_there_have_been_keep_all(gateway: Gateway) -> None:
+    kept = await aged(gateway, months=100)
+    assert await a_purge(gateway, keep_months=1_200).drop_months()
+    assert (await gateway.get(f"/{kept}")).status_code == 200
+
+
 OPEN_WORK: dict[str, Callable[[UUID], tuple[str, object]]] = {
     "outbox": lambda identifier: (
         "INSERT INTO outbox (notification_id, run, channel, lane, due_at, next_at) "
@@ -120,7 +155,8 @@ async def test_a_month_waits_for_what_is_open_in_it(gateway: Gateway, table: str
     assert await has_month(gateway, months=14) == [False, False]
 
 
-async def test_a_run_that_opens_meanwhile_saves_its_month(gateway: Gateway) -> None:
+@pytest.mark.parametrize("table", list(OPEN_WORK))
+async def test_what_opens_meanwhile_saves_its_month(gateway: Gateway, table: str) -> None:
     """Somebody who sends it again has locked the notification, and commits while its month waits to go."""
     identifier = await aged(gateway, months=14)
     async with gateway.database.transaction() as connection:
@@ -131,7 +167,7 @@ async def test_a_run_that_opens_meanwhile_saves_its_month(gateway: Gateway) -> N
             return dropping.done() or bool(await gateway.sql("SELECT FROM pg_locks WHERE NOT granted"))
 
         await eventually(waits)
-        await connection.execute(*OPEN_WORK["outbox"](identifier))
+        await connection.execute(*OPEN_WORK[table](identifier))
     assert not await dropping
     assert await has_month(gateway, months=14) == [True, True]
 
@@ -175,6 +211,10 @@ async def test_what_lies_in_no_month_is_never_asked_of_a_ledger_that_forgot(gate
     )
     await a_purge(gateway, keep_months=1).purge_ledgers()
     assert {before for _, before in gateway.peers.purged} == {first_id(datetime(2020, 4, 1, tzinfo=UTC))}
+    older = UUID(int=first_id(datetime(2019, 8, 7, tzinfo=UTC)).int + 1)
+    await gateway.sql("UPDATE notifications SET id = $2 WHERE id = $1", await accepted(gateway), older)
+    await a_purge(gateway, keep_months=1).purge_ledgers()
+    assert gateway.peers.purged[-1][1] == first_id(datetime(2019, 7, 1, tzinfo=UTC))
 
 
 async def test_with_zero_everything_is_kept(start_gateway: StartGateway) -> None:

@@ -1,5 +1,6 @@
 """The gateway's routes for accounts and users alone, in front of a running user service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,16 +29,23 @@ class GatewayAccessSettings(ProcessSettings, AccessSettings):
 
 
 class Switch(httpx.AsyncBaseTransport):
-    """The way to the user service, which can be cut."""
+    """The way to the user service, which can be cut; where there is a `crowd`, logins wait for it to pass and
+    are turned away then."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
         self.is_cut = False
+        self.crowd: asyncio.Event | None = None
+        self.waiting = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Refuses the connection while it is cut."""
         if self.is_cut:
             raise httpx.ConnectError("refused")
+        if self.crowd is not None and request.url.path.startswith("/internal/v1/auth/"):
+            self.waiting += 1
+            await self.crowd.wait()
+            return httpx.Response(503)
         return await self._transport.handle_async_request(request)
 
 

@@ -204,6 +204,22 @@ async def test_user_service_away_is_said_with_503(gateway: Gateway) -> None:
         assert int(answer.headers["Retry-After"]) >= 1
 
 
+async def test_a_crowd_that_logs_in_holds_up_nothing_else(gateway: Gateway) -> None:
+    """Neither by the connections it takes, nor by being turned away in the end."""
+    admin = await gateway.person("admin")
+    keys = [await gateway.api_key(admin, "users:read") for _ in range(2)]
+    gateway.user_service.crowd = asyncio.Event()
+    crowd = [asyncio.create_task(gateway.log_in(f"{n}@example.com", "x" * 12)) for n in range(40)]
+    async with asyncio.timeout(10):
+        while gateway.user_service.waiting < 20:
+            await asyncio.sleep(0.01)
+    meanwhile = await gateway.with_bearer(keys[0]).get(f"/users/{admin.id}")
+    gateway.user_service.crowd.set()
+    assert {answer.status_code for answer in await asyncio.gather(*crowd)} == {503}
+    assert meanwhile.status_code == 200
+    assert (await gateway.with_bearer(keys[1]).get(f"/users/{admin.id}")).status_code == 200
+
+
 async def test_internal_routes_take_a_service_token_only(user_app: httpx.ASGITransport) -> None:
     async with httpx.AsyncClient(transport=user_app, base_url="http://user_service") as anybody:
         for authorization in ("", "Bearer x", "Bearer ck_live_" + "a" * 43):

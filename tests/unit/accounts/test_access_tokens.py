@@ -177,6 +177,23 @@ async def test_without_keys_it_is_said_that_nothing_can_be_checked() -> None:
     await verifier.verify(token)
 
 
+async def test_those_who_wait_behind_a_question_without_an_answer_do_not_ask_it_again() -> None:
+    service = UserService(make_tokens())
+    watch = Stopwatch()
+
+    async def silent() -> bytes:
+        watch.now += 3
+        await asyncio.sleep(0)
+        return await service.key_set()
+
+    service.away = True
+    verifier = AccessTokenVerifier(silent, monotonic_s=watch)
+    token = service.tokens.issue(uuid7(), Role.USER)
+    ended = await asyncio.gather(*(verifier.verify(token) for _ in range(50)), return_exceptions=True)
+    assert {type(each) for each in ended} == {PeerUnavailable}
+    assert service.asked == 1
+
+
 async def test_new_key_is_fetched_and_made_up_ones_do_not_flood_the_user_service() -> None:
     old, new = new_signing_key(), new_signing_key()
     service = UserService(make_tokens(old))

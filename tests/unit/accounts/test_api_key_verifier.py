@@ -21,6 +21,7 @@ class UserService:
         self.keys: dict[str, ApiKeyPrincipal] = {}
         self.asked = 0
         self.away = False
+        self.gate: asyncio.Event | None = None
 
     def add(self, kind: str = "live", scopes: tuple[str, ...] = ("notifications:send",)) -> str:
         """The secret of a new key."""
@@ -34,6 +35,8 @@ class UserService:
         """As UserClient does."""
         self.asked += 1
         await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.away:
             raise PeerUnavailable("user_service", "away")
         return self.keys.get(digest)
@@ -208,3 +211,25 @@ async def test_caller_that_gives_up_does_not_hurt_the_others(
     await second
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+async def test_a_known_key_does_not_wait_for_a_user_service_that_hangs(
+    service: UserService, verifier: ApiKeyVerifier, watch: Stopwatch
+) -> None:
+    secret = service.add()
+    await verifier.verify(secret)
+    service.gate = asyncio.Event()
+    watch.now += 60
+    async with asyncio.timeout(10):
+        await verifier.verify(secret)
+        # After that nobody waits at all.
+        for _ in range(90):
+            watch.now += 0.1
+            await verifier.verify(secret)
+    assert service.asked == 2
+    # What it says in the end counts.
+    service.keys.clear()
+    service.gate.set()
+    await settle()
+    with pytest.raises(InvalidCredentials):
+        await verifier.verify(secret)

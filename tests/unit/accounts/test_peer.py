@@ -7,7 +7,14 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from shared.clients.peer import Peer, PeerError, PeerRefused, PeerUnavailable, peer_breaker
+from shared.clients.peer import (
+    FAILURES_TO_OPEN,
+    Peer,
+    PeerError,
+    PeerRefused,
+    PeerUnavailable,
+    peer_breaker,
+)
 from shared.contracts.recipients import RecipientAnswer, RecipientQuestion
 from shared.process.breaker import CircuitBreaker
 from shared.process.correlation import correlation_scope
@@ -134,7 +141,7 @@ async def test_ping_asks_for_health_and_takes_no_other_answer(status: int) -> No
         (httpx.ReadTimeout("silent"), True),
     ],
 )
-async def test_five_answers_of_a_kind_open_the_breaker_or_never_do(
+async def test_a_row_of_answers_of_a_kind_opens_the_breaker_or_never_does(
     answer: int | httpx.HTTPError, opens: bool
 ) -> None:
     def given(request: httpx.Request) -> httpx.Response:
@@ -144,7 +151,7 @@ async def test_five_answers_of_a_kind_open_the_breaker_or_never_do(
 
     breaker = peer_breaker("user_service")
     peer = peer_that(given, breaker)
-    for _ in range(5):
+    for _ in range(FAILURES_TO_OPEN if opens else 20):
         assert breaker.state == "closed"
         with suppress(PeerError):
             await peer.call("POST", "/x")
@@ -153,6 +160,17 @@ async def test_five_answers_of_a_kind_open_the_breaker_or_never_do(
     if opens:
         with pytest.raises(PeerUnavailable, match="circuit open"):
             await peer.call("POST", "/x")
+
+
+async def test_being_told_to_wait_neither_opens_the_breaker_nor_ends_a_row_of_failures() -> None:
+    statuses = [500] * (FAILURES_TO_OPEN - 1) + [429] * 3 + [500]
+    breaker = peer_breaker("user_service")
+    peer = peer_that(lambda _: httpx.Response(statuses.pop(0)), breaker)
+    while statuses:
+        assert breaker.state == "closed"
+        with pytest.raises(PeerUnavailable):
+            await peer.call("POST", "/x")
+    assert breaker.state == "open"
 
 
 async def test_calls_that_their_callers_gave_up_count_for_nothing() -> None:
@@ -184,7 +202,7 @@ async def test_ping_passes_the_breaker_by_both_ways() -> None:
             await peer.ping()
     assert breaker.state == "closed"
 
-    for _ in range(5):
+    for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(PeerUnavailable):
             await peer.call("POST", "/x")
     healthy = True

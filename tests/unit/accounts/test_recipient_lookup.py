@@ -154,3 +154,33 @@ async def test_close_leaves_nobody_waiting() -> None:
     assert {type(each) for each in ended} == {PeerUnavailable}
     with pytest.raises(PeerUnavailable):
         await lookup.by_id(uuid7())
+
+
+async def test_whoever_can_do_without_waits_no_longer_than_their_patience() -> None:
+    """A service hangs: an address or an id can be looked up by the worker as well, an external id cannot."""
+    service = UserService()
+    lookup = RecipientLookup(
+        UserClient("http://user_service", TOKENS, transport=service, lookup_timeout_s=60), patience_s=0.05
+    )
+    service.gate = asyncio.Event()
+    needed = asyncio.create_task(lookup.by_external_id("customer-1"))
+    address = Address(channel=Channel.EMAIL, value="ann@example.com")
+    async with asyncio.timeout(10):
+        for asked in (lookup.by_id(uuid7()), lookup.by_address(address), lookup.by_id(uuid7())):
+            with pytest.raises(PeerUnavailable):
+                await asked
+        assert not needed.done()
+        service.gate.set()
+        assert (await needed).recipient is None
+    await lookup.close()
+
+
+async def test_a_look_up_ends_after_the_time_that_is_allowed_for_it() -> None:
+    service = UserService()
+    lookup = RecipientLookup(
+        UserClient("http://user_service", TOKENS, transport=service, lookup_timeout_s=0.05)
+    )
+    service.gate = asyncio.Event()
+    with pytest.raises(PeerUnavailable, match=r"0\.05"):
+        await lookup.by_external_id("customer-1")
+    await lookup.close()

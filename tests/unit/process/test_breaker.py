@@ -139,6 +139,7 @@ async def test_state_is_in_the_metric_in_readiness_and_in_the_log(time: SetMonot
         time.now += 42.5
         with pytest.raises(ConnectionError, match=r"^open, a probe is due$"):
             await breaker.check()
+        assert shown() == 1  # though nobody came to see it
         probe = admitted(breaker)
         assert shown() == 1
         with pytest.raises(ConnectionError, match=r"^half-open, a probe is under way$"):

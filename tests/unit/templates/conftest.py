@@ -110,6 +110,20 @@ async def alone(server: TemplateServer, time_s: Time) -> AsyncIterator[TemplateC
 
 
 @pytest.fixture
+async def impatient(server: TemplateServer, time_s: Time) -> AsyncIterator[TemplateClient]:
+    """As `alone`, but it does not wait for long."""
+    client = TemplateClient(
+        "http://templates",
+        ServiceTokens(SECRET, "gateway"),
+        transport=httpx.MockTransport(server),
+        time_s=time_s,
+        patience_s=0.05,
+    )
+    yield client
+    await client.close()
+
+
+@pytest.fixture
 def broker() -> FakeBroker:
     """Connected."""
     return FakeBroker()

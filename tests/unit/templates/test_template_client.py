@@ -172,6 +172,27 @@ async def test_unknown_release_is_unavailable_while_the_service_is_away(
     assert await version_of(alone) == 1
 
 
+async def test_a_service_that_hangs_counts_as_away_before_its_call_has_timed_out(
+    impatient: TemplateClient, server: TemplateServer, time_s: Time
+) -> None:
+    server.releases["other"] = a_template_version(code="other")
+    assert await version_of(impatient) == 1
+    server.gate = asyncio.Event()
+    time_s.now_s += 2
+    for _ in range(10):
+        assert await version_of(impatient) == 1
+        await asyncio.sleep(0)
+    for _ in range(10):
+        with pytest.raises(PeerUnavailable):
+            await version_of(impatient, "other")
+        await asyncio.sleep(0)
+    assert server.asked == 2  # as that one has not ended, nobody asks again
+    server.publish(2)
+    server.gate.set()
+    time_s.now_s += 2
+    assert await version_of(impatient, "other") == 1
+
+
 async def test_version_is_kept_for_good(alone: TemplateClient, server: TemplateServer, time_s: Time) -> None:
     assert await alone.version("welcome", 1) is not None
     server.is_away = True
