@@ -12,6 +12,7 @@ from gateway_service.domain.acceptance import Acceptance
 from gateway_service.domain.backlog import Backlog
 from gateway_service.domain.batches import Batches
 from gateway_service.domain.reading import Reading
+from gateway_service.domain.recipients import LOOKUP_TIMEOUT_S
 from gateway_service.domain.resolving import Resolving
 from gateway_service.domain.sending import Sending
 from gateway_service.domain.submission import Submissions
@@ -21,6 +22,7 @@ from gateway_service.settings import GatewaySettings
 from shared.broker.factory import connect_broker
 from shared.broker.interface import Broker
 from shared.clients.ledgers import LedgerClient
+from shared.clients.peer import PATIENCE_S
 from shared.clients.templates import TemplateClient
 from shared.clients.users import RecipientLookup, UserClient
 from shared.database.engine import Database
@@ -51,10 +53,14 @@ def create_app(
         settings.database_url, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s
     )
     broker = broker or connect_broker(settings.broker_url, client_name=settings.service_name)
-    user_client = user_client or UserClient(settings.user_service_url, tokens)
-    template_client = template_client or TemplateClient(settings.template_service_url, tokens, broker=broker)
+    user_client = user_client or UserClient(
+        settings.user_service_url, tokens, lookup_timeout_s=LOOKUP_TIMEOUT_S
+    )
+    template_client = template_client or TemplateClient(
+        settings.template_service_url, tokens, broker=broker, patience_s=PATIENCE_S
+    )
     ledger_client = ledger_client or LedgerClient(settings.channel_urls, tokens)
-    recipients = RecipientLookup(user_client)
+    recipients = RecipientLookup(user_client, patience_s=PATIENCE_S)
     access = AccessControl(settings, user_client)
     post = PostOffice(
         database=database,

@@ -94,16 +94,17 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, BrokerSettings, AccessS
         default=256,
         ge=4,
         le=10_000,
-        description="Requests in hand at once, each with up to 128 KiB of body, a batch with 256; a "
-        "larger body counts as several, and batches hold a quarter at most. Who finds no place within 50 ms "
-        "gets 503; default 256.",
+        description="Requests in hand at once, each with up to 128 KiB of body, a batch with 256; a body "
+        "that grows larger takes several. Batches hold a quarter at most, requests whose credentials are not "
+        "known yet half. Who finds no place within 50 ms gets 503; default 256.",
     )
     places_per_caller: int = Field(
         default=128,
         ge=1,
         le=10_000,
-        description="Of these, how many one caller may hold: one API key or account, without credentials one "
-        "client address. More are answered with 429; default 128.",
+        description="Of these, how many one caller may hold while others need some too, that is once fewer "
+        "than an eighth are free: one API key or account; until its credentials are known, one client "
+        "address, which has 48 of 256. More are answered with 429; default 128.",
     )
     body_timeout_s: float = Field(
         default=15.0,

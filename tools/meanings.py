@@ -4,11 +4,13 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Gateway": {
         "carillon_notifications_accepted": "The rate at which 202 is given; each is committed.",
         "carillon_notifications_refused": "A sudden rise is a sender's mistake: the kind says which.",
-        "carillon_admission_places_taken": "`single` or `bulk` (batches). At `CARILLON_PLACES` for long: "
+        "carillon_admission_places_taken": "`bulk` (batches), `strangers` (credentials that are not known "
+        "yet, or none) or `single` (all else). Together at `CARILLON_PLACES` for long: "
         "another replica. What is refused for it is not in `carillon_http_requests_total`.",
         "carillon_admission_waiting": "For 50 ms at most each.",
-        "carillon_admission_refused": "`full`: 503, all places are taken; `bulk_full`: 503, batches have "
-        "theirs; `caller_full`: 429, one caller has as many as one may.",
+        "carillon_admission_refused": "`full`: 503, all places are taken; `strangers_full`: 503, those who "
+        "are not known yet have theirs; `bulk_full`: 503, batches have theirs; "
+        "`caller_full`: 429, one caller has as many as one may.",
         "carillon_backlog_full": "That lane of the channel answers 503 `backlog_full` to what is new: see "
         "why what it has is not sent. Take `max`.",
         "carillon_notifications_released": "`by` says who published it: `relay` at once, `sweep` what was "
@@ -60,8 +62,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "Every process": {
         "carillon_breaker_state": "A provider (`smtp`, `fcm`) opens for 60 s after five failures in a row, a "
-        "service of ours (`user_service`, `template_service`) for 2 s; one probe then decides. No attempts "
-        "are spent meanwhile, messages wait. `/ready` says when the next probe is.",
+        "service of ours (`user_service`, `template_service`) for 2 s after two; the next call is the probe "
+        "that decides. No attempts are spent meanwhile, messages wait. `/ready` says when a probe is due.",
         "carillon_http_requests": "By route, never by path. 5xx are ours, 503 is a dependency that is away.",
         "carillon_http_request_duration_seconds": "For `POST /api/v1/notifications` the time to accept.",
         "carillon_broker_connections": "More than one for each purpose: connections were lost.",

@@ -16,6 +16,7 @@ from gateway_service.settings import AccessSettings
 from shared.clients.peer import Peer, PeerUnavailable
 from shared.clients.users import UserClient
 from shared.contracts.http.auth import Scope
+from shared.web.acquaintances import vouch_for
 from shared.web.problems import forbidden, unauthorized, unavailable
 
 _password = OAuth2PasswordBearer(
@@ -34,6 +35,7 @@ class AccessControl:
 
     def __init__(self, settings: AccessSettings, users: UserClient) -> None:
         self.users: Peer = users.peer
+        self.logins: Peer = users.logins
         self.limits = RateLimits(settings)
         self.trusted_proxies = settings.trusted_proxies
         self.access_tokens = AccessTokenVerifier(users.key_set)
@@ -89,7 +91,14 @@ async def current_principal(
 ) -> Principal:
     """Whoever calls; 401 where that is nobody we know. The two schemes are asked for by the description
     alone: both come in one header."""
-    return await access.authenticate(request.headers.get("authorization"))
+    return await principal_of(request, access)
+
+
+async def principal_of(request: Request, access: AccessControl) -> Principal:
+    """For routes that are resolved by hand. Admission hears that the credentials are good."""
+    principal = await access.authenticate(request.headers.get("authorization"))
+    vouch_for(request.scope, principal.key_id or principal.owner)
+    return principal
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]

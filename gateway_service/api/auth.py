@@ -60,7 +60,7 @@ async def register(registration: Registration, request: Request, access: Current
     )
     allowance.require()
     answer = await forward(
-        access.users,
+        access.logins,
         "POST",
         "/internal/v1/auth/register",
         body=registration,
@@ -87,7 +87,7 @@ async def log_in(form: Annotated[TokenForm, Form()], request: Request, access: C
     (await access.limits.look(access.limits.token_failures, *whose)).require()
     try:
         answer = await forward(
-            access.users,
+            access.logins,
             "POST",
             "/internal/v1/auth/token",
             body=Credentials(email=form.username, password=form.password),
@@ -111,7 +111,7 @@ async def log_in(form: Annotated[TokenForm, Form()], request: Request, access: C
 async def refresh(request: RefreshRequest, access: CurrentAccess) -> Response:
     """A new pair for a refresh token, which is good once: using it a second time ends every token that came
     of the same login."""
-    answer = await forward(access.users, "POST", "/internal/v1/auth/refresh", body=request)
+    answer = await forward(access.logins, "POST", "/internal/v1/auth/refresh", body=request)
     answer.headers.update(_NOT_STORED)
     return answer
 
@@ -125,7 +125,7 @@ async def refresh(request: RefreshRequest, access: CurrentAccess) -> Response:
 )
 async def log_out(request: RefreshRequest, access: CurrentAccess) -> Response:
     """Ends every refresh token of the login. Access tokens run out by themselves."""
-    return await forward(access.users, "POST", "/internal/v1/auth/logout", body=request)
+    return await forward(access.logins, "POST", "/internal/v1/auth/logout", body=request)
 
 
 @well_known_router.get(

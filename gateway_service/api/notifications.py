@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
-from gateway_service.api.access import CurrentAccess, CurrentPrincipal, access_control
+from gateway_service.api.access import CurrentAccess, CurrentPrincipal, access_control, principal_of
 from gateway_service.domain.idempotency import claim_for_batch, read_key
 from gateway_service.domain.refusals import Invalid, Refused, invalid
 from gateway_service.domain.sending import Sending
@@ -75,7 +75,7 @@ class _DirectRoute(APIRoute):
 
 async def _send_directly(request: Request) -> Response:
     access = await access_control(request)
-    principal = await access.authenticate(request.headers.get("authorization"))
+    principal = await principal_of(request, access)
     key = await _key_header(request, request.headers.get("idempotency-key"))
     return await send(
         body=validated_body(request, _entry),

@@ -83,8 +83,9 @@ Writable = Annotated[UUID, Depends(_writable)]
 )
 async def create_user(new: NewUser, access: CurrentAccess) -> Response:
     """With a `password`, the person can log in."""
+    service = access.users if new.password is None else access.logins
     return await forward(
-        access.users, "POST", _INTERNAL, body=new, location="/api/v1/users", timeout_s=HASHING_TIMEOUT_S
+        service, "POST", _INTERNAL, body=new, location="/api/v1/users", timeout_s=HASHING_TIMEOUT_S
     )
 
 

@@ -111,9 +111,13 @@ class AccessTokenVerifier:
         async with self._one_at_a_time:
             pause_s = REFETCH_S if self._last.worked else RETRY_S
             if self._monotonic_s() - self._last.at >= pause_s:
-                self._last = _Fetched(at=self._monotonic_s(), worked=False)
-                self._take(await self._fetch())
-                self._last = _Fetched(at=self._last.at, worked=True)
+                asked_at, worked = self._monotonic_s(), False
+                try:
+                    self._take(await self._fetch())
+                    worked = True
+                finally:
+                    # Those who wait behind a question that nobody answers are not to ask it one by one.
+                    self._last = _Fetched(at=asked_at if worked else self._monotonic_s(), worked=worked)
             elif not self._last.worked:
                 raise PeerUnavailable("user_service", "the keys of access tokens could not be fetched")
 

@@ -10,6 +10,9 @@ from shared.clients.users import SERVICE, FoundRecipient
 from shared.contracts.http.notifications import NotificationRequest
 from shared.contracts.recipients import Address, Recipient, RecipientAnswer, RecipientQuestion
 
+LOOKUP_TIMEOUT_S = 1.0
+"""Of a look-up before acceptance. The workers, who cannot do without theirs, wait for longer."""
+
 
 class RecipientSource(Protocol):
     """The user service."""

@@ -67,7 +67,8 @@ async def present(connection: Connection, ours: datetime) -> datetime:
     """The time from which months are counted back: the earliest of our clock, PostgreSQL's, and the making of
     the newest notification. One clock that is wrong drops nothing, and a restored backup loses nothing."""
     row = await connection.fetchrow(
-        "SELECT least($1, now()) AS at, (SELECT id FROM notifications ORDER BY id DESC LIMIT 1) AS newest", ours
+        "SELECT least($1, now()) AS at, (SELECT id FROM notifications ORDER BY id DESC LIMIT 1) AS newest",
+        ours,
     )
     at: datetime = row["at"]
     return at if row["newest"] is None else min(at, created_at(row["newest"]))

@@ -16,6 +16,12 @@ from shared.process.service_tokens import ServiceTokens
 
 CONNECT_TIMEOUT_S = 1.0
 TOTAL_TIMEOUT_S = 3.0
+PATIENCE_S = 0.4
+"""How long, in seconds, a request waits for what it can do without: a service that hangs must not use up the
+places of requests that could go on."""
+FAILURES_TO_OPEN = 2
+"""In a row, until the breaker of a service of ours opens. A call asks for many at once, and a time-out takes
+its seconds: five of them, one after another, would hold everything up for a quarter of a minute."""
 OPEN_FOR_S = 2.0
 """How long a service of our own is left alone, in seconds, once its breaker has opened. A killed one is back
 in two to five, so that the minute a provider gets would outlast what it waits for."""
@@ -68,14 +74,16 @@ class PeerAnswer:
 
 def peer_breaker(service: str) -> CircuitBreaker:
     """A circuit breaker for a service of our own."""
-    return CircuitBreaker(service, open_for_s=OPEN_FOR_S)
+    return CircuitBreaker(service, fail_max=FAILURES_TO_OPEN, open_for_s=OPEN_FOR_S)
 
 
 class Peer:
     """Another service, by its base URL. `service` is its name, and so the audience of the tokens.
 
     With a `breaker`, calls fail at once while it is open. Silence, lost connections and 5xx count against the
-    service; any other answer counts for it, but for 429, which like a cancellation counts for nothing.
+    service; any other answer counts for it, but for 429, which like a cancellation counts for nothing. Calls
+    that count `for_themselves` alone fail at once, too, while the breaker is left open, but tell it nothing:
+    what a single request makes a service do is no sign of how others fare.
     """
 
     def __init__(
@@ -87,10 +95,12 @@ class Peer:
         transport: httpx.AsyncBaseTransport | None = None,
         max_connections: int = 20,
         breaker: CircuitBreaker | None = None,
+        for_themselves: bool = False,
     ) -> None:
         self.service = service
         self._tokens = tokens
         self._breaker = breaker
+        self._for_themselves = for_themselves
         self._places = asyncio.Semaphore(max_connections)
         self._exchanges: set[asyncio.Task[httpx.Response]] = set()
         self._base = httpx.URL(base_url)
@@ -131,10 +141,18 @@ class Peer:
             raise PeerRefused(self.service, answer)
         return answer
 
-    async def ask(self, path: str, question: msgspec.Struct, answer: type[AnswerT]) -> AnswerT:
+    async def ask(
+        self,
+        path: str,
+        question: msgspec.Struct,
+        answer: type[AnswerT],
+        *,
+        timeout_s: float = TOTAL_TIMEOUT_S,
+    ) -> AnswerT:
         """POST a question that only reads, and decode what comes. Raises PeerUnavailable (also for an
         answer that cannot be decoded) and PeerRefused."""
-        raw = await self.call("POST", path, content=msgspec.json.encode(question), again=True)
+        content = msgspec.json.encode(question)
+        raw = await self.call("POST", path, content=content, again=True, timeout_s=timeout_s)
         return self.decode(raw, answer)
 
     def decode(self, raw: PeerAnswer, answer: type[AnswerT]) -> AnswerT:
@@ -181,6 +199,10 @@ class Peer:
     async def _guarded(self, request: httpx.Request, *, again: bool, timeout_s: float) -> PeerAnswer:
         """The answer, whatever its status, if the breaker lets the call through."""
         if self._breaker is None:
+            return await self._answered(request, again=again, timeout_s=timeout_s)
+        if self._for_themselves:
+            if self._breaker.wait_s() > 0:
+                raise PeerUnavailable(self.service, "circuit open")
             return await self._answered(request, again=again, timeout_s=timeout_s)
         permit = self._breaker.admit()
         if permit is None:

@@ -1,6 +1,7 @@
 """The template service, as the gateway and the workers ask it: cached, and emptied by what is broadcast."""
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -60,7 +61,12 @@ class _Release(msgspec.Struct):
 
 
 class TemplateClient:
-    """Versions are immutable and kept; releases are kept until a broadcast, or their time, ends them."""
+    """Versions are immutable and kept; releases are kept until a broadcast, or their time, ends them.
+
+    `peer` is for what the gateway hands on as it came; it heeds the breaker and tells it nothing.
+    `patience_s`: how long a release is waited for, in seconds, before the service counts as away; None: as
+    long as it takes.
+    """
 
     def __init__(
         self,
@@ -71,11 +77,20 @@ class TemplateClient:
         transport: httpx.AsyncBaseTransport | None = None,
         time_s: Callable[[], float] = time.monotonic,
         ping_every_s: float = 1.0,
+        patience_s: float | None = None,
     ) -> None:
         self.breaker = peer_breaker(SERVICE)
-        self.peer = Peer(
-            base_url=base_url, service=SERVICE, tokens=tokens, transport=transport, breaker=self.breaker
+        make = functools.partial(
+            Peer,
+            base_url=base_url,
+            service=SERVICE,
+            tokens=tokens,
+            transport=transport,
+            breaker=self.breaker,
         )
+        self._questions = make()
+        self.peer = make(for_themselves=True)
+        self._patience_s = patience_s
         self._broker = broker
         self._time_s = time_s
         self._ping_every_s = ping_every_s
@@ -101,6 +116,7 @@ class TemplateClient:
         await self._tasks.close()
         await self._flights.close()
         await self._version_flights.close()
+        await self._questions.close()
         await self.peer.close()
 
     async def version(self, code: str, version: int) -> TemplateVersion | None:
@@ -132,15 +148,17 @@ class TemplateClient:
         elif now < self._away_until:
             raise PeerUnavailable(SERVICE, "did not answer a moment ago")
         try:
-            return await self._flights.join(key, lambda: self._renew(key))
-        except PeerUnavailable:
+            async with asyncio.timeout(self._patience_s):
+                return await self._flights.join(key, lambda: self._renew(key))
+        except (PeerUnavailable, TimeoutError) as error:
+            self._note_absence(key)
             if kept is None or not self._may_serve(kept, now):
-                raise
+                raise PeerUnavailable(SERVICE, "does not answer") from error
             return kept.template
 
     async def ping(self) -> None:
         """For readiness: raises PeerUnavailable where the service does not answer."""
-        await self.peer.ping()
+        await self._questions.ping()
 
     def forget(self, code: str | None) -> None:
         """A release of the template has changed; None: any may have."""
@@ -167,24 +185,27 @@ class TemplateClient:
         try:
             template = await self._fetch(f"/internal/v1/templates/{quote(code, safe='')}/release", query)
         except PeerUnavailable:
-            self._away_until = self._time_s() + ALONE_TTL_S
-            kept = self._releases.get(key)
-            if kept is not None:
-                kept.away = True
+            self._note_absence(key)
             raise
         if self._flights.owns_current(key):
             release = _Release(template=template, asked_at=asked_at)
             self._releases.put(key, release, weight=_weight(template))
         return template
 
+    def _note_absence(self, key: tuple[str, str | None]) -> None:
+        self._away_until = self._time_s() + ALONE_TTL_S
+        kept = self._releases.get(key)
+        if kept is not None:
+            kept.away = True
+
     async def _fetch(self, path: str, query: dict[str, str | int]) -> TemplateVersion | None:
         try:
-            answer = await self.peer.call("GET", path, query=query)
+            answer = await self._questions.call("GET", path, query=query)
         except PeerRefused as refused:
             if refused.answer.status == 404:
                 return None
             raise PeerUnavailable(SERVICE, str(refused)) from refused
-        template = self.peer.decode(answer, TemplateVersion)
+        template = self._questions.decode(answer, TemplateVersion)
         self._versions.put((template.code, template.version), template, weight=_weight(template))
         return template
 

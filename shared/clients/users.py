@@ -1,6 +1,7 @@
 """The user service, as the gateway and the workers ask it."""
 
 import asyncio
+import functools
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from shared.clients.peer import Peer, PeerRefused, PeerUnavailable, peer_breaker
+from shared.clients.peer import TOTAL_TIMEOUT_S, Peer, PeerRefused, PeerUnavailable, peer_breaker
 from shared.contracts.recipients import (
     Address,
     ApiKeyPrincipal,
@@ -20,28 +21,51 @@ from shared.contracts.recipients import (
 from shared.process.service_tokens import ServiceTokens
 
 SERVICE = "user_service"
+_LOGINS_AT_ONCE = 40
+"""More than the user service lets wait, so that it turns the others away, which then wait for nobody here."""
 _Key = UUID | str | Address
 
 
 class UserClient:
-    """Typed calls; `peer` is for what the gateway hands on as it came. `breaker` goes around all of them."""
+    """Typed calls, within `breaker`; `peer` is for what the gateway hands on as it came, `logins` for what of
+    that hashes a password. These two heed the breaker and tell it nothing, and all three have connections of
+    their own, so that no crowd of logins keeps anybody from being looked up.
+
+    `lookup_timeout_s` bounds a look-up of recipients.
+    """
 
     def __init__(
-        self, base_url: str, tokens: ServiceTokens, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        tokens: ServiceTokens,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        lookup_timeout_s: float = TOTAL_TIMEOUT_S,
     ) -> None:
         self.breaker = peer_breaker(SERVICE)
-        self.peer = Peer(
-            base_url=base_url, service=SERVICE, tokens=tokens, transport=transport, breaker=self.breaker
+        make = functools.partial(
+            Peer,
+            base_url=base_url,
+            service=SERVICE,
+            tokens=tokens,
+            transport=transport,
+            breaker=self.breaker,
         )
+        self._questions = make()
+        self.peer = make(for_themselves=True)
+        self.logins = make(for_themselves=True, max_connections=_LOGINS_AT_ONCE)
+        self._lookup_timeout_s = lookup_timeout_s
 
     async def recipients(self, question: RecipientQuestion) -> RecipientAnswer:
         """Everyone asked for who is known, as they are now. Raises PeerUnavailable and PeerRefused."""
-        return await self.peer.ask("/internal/v1/recipients/lookup", question, RecipientAnswer)
+        return await self._questions.ask(
+            "/internal/v1/recipients/lookup", question, RecipientAnswer, timeout_s=self._lookup_timeout_s
+        )
 
     async def api_key(self, digest: str) -> ApiKeyPrincipal | None:
         """Whose key has this SHA-256 (hex); None where there is none. Raises PeerUnavailable."""
         try:
-            return await self.peer.ask(
+            return await self._questions.ask(
                 "/internal/v1/api-keys/verify", ApiKeyQuestion(digest=digest), ApiKeyPrincipal
             )
         except PeerRefused as refused:
@@ -52,17 +76,18 @@ class UserClient:
     async def key_set(self) -> bytes:
         """The public keys of access tokens, as JSON (RFC 7517). Raises PeerUnavailable."""
         try:
-            return (await self.peer.call("GET", "/.well-known/jwks.json")).content
+            return (await self._questions.call("GET", "/.well-known/jwks.json")).content
         except PeerRefused as refused:
             raise PeerUnavailable(SERVICE, str(refused)) from refused
 
     async def ping(self) -> None:
         """For readiness: raises PeerUnavailable where the service does not answer."""
-        await self.peer.ping()
+        await self._questions.ping()
 
     async def close(self) -> None:
         """Close kept connections."""
-        await self.peer.close()
+        for peer in (self._questions, self.peer, self.logins):
+            await peer.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +105,11 @@ _Waiting = tuple[_Key, asyncio.Future[FoundRecipient]]
 class RecipientLookup:
     """Single look-ups, asked together: those of 14 ms in one call, at most 200 in it, at most 2 calls
     at a time; while they are under way, the next one grows. Nothing is kept: every look-up is answered by
-    a call that starts after it."""
+    a call that starts after it.
+
+    `patience_s`: how long somebody waits who can do without the answer, in seconds; None: as long as it
+    takes. Whoever asks by external id cannot do without.
+    """
 
     def __init__(
         self,
@@ -89,11 +118,13 @@ class RecipientLookup:
         max_wait_s: float = 0.014,
         max_batch: int = 200,
         max_calls: int = 2,
+        patience_s: float | None = None,
     ) -> None:
         self._client = client
         self._max_wait_s = max_wait_s
         self._max_batch = max_batch
         self._max_calls = max_calls
+        self._patience_s = patience_s
         self._waiting: deque[_Waiting] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -101,15 +132,15 @@ class RecipientLookup:
 
     async def by_id(self, user_id: UUID) -> FoundRecipient:
         """Raises PeerUnavailable and PeerRefused, as do the others."""
-        return await self._ask(user_id)
+        return await self._ask(user_id, self._patience_s)
 
     async def by_external_id(self, external_id: str) -> FoundRecipient:
         """By the sender's own id of the person."""
-        return await self._ask(external_id)
+        return await self._ask(external_id, None)
 
     async def by_address(self, address: Address) -> FoundRecipient:
         """The person an address belongs to."""
-        return await self._ask(address)
+        return await self._ask(address, self._patience_s)
 
     async def close(self) -> None:
         """Whoever still waits gets PeerUnavailable."""
@@ -122,13 +153,20 @@ class RecipientLookup:
         _fail(list(self._waiting), PeerUnavailable(SERVICE, "closed"))
         self._waiting.clear()
 
-    async def _ask(self, key: _Key) -> FoundRecipient:
+    async def _ask(self, key: _Key, patience_s: float | None) -> FoundRecipient:
         if self._closed:
             raise PeerUnavailable(SERVICE, "closed")
-        future: asyncio.Future[FoundRecipient] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[FoundRecipient] = loop.create_future()
         self._waiting.append((key, future))
         self._schedule()
-        return await future
+        if patience_s is None:
+            return await future
+        timer = loop.call_later(patience_s, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     def _schedule(self) -> None:
         """A call goes out when a batch is full or its time is up, and a call is free."""
@@ -186,6 +224,11 @@ def _answer_for(key: _Key, answer: RecipientAnswer) -> Recipient | None:
     if isinstance(key, Address):
         return answer.by_address.get(f"{key.channel.value}:{key.value}")
     return answer.by_external_id.get(key)
+
+
+def _give_up(future: asyncio.Future[FoundRecipient]) -> None:
+    if not future.done():
+        future.set_exception(PeerUnavailable(SERVICE, "no answer in good time"))
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

@@ -22,7 +22,9 @@ log = structlog.get_logger()
 FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 60.0
 
-STATE = gauge("breaker_state", "A circuit breaker: 0 closed, 1 half-open, 2 open", ("breaker",))
+STATE = gauge(
+    "breaker_state", "A circuit breaker: 0 closed, 1 half-open or due for a probe, 2 open", ("breaker",)
+)
 _STATE_NUMBERS = {pybreaker.STATE_CLOSED: 0, pybreaker.STATE_HALF_OPEN: 1, pybreaker.STATE_OPEN: 2}
 
 
@@ -76,8 +78,9 @@ class CircuitBreaker:
         self._opened_at = 0.0
         self._probing = False
         self._era = 0
-        self._shown = ""
-        self._show()
+        self._shown = self.state
+        # Computed when it is read: time alone ends `open`, and at night nobody may come to notice.
+        STATE.labels(name).set_function(self._number)
 
     @property
     def state(self) -> str:
@@ -136,13 +139,13 @@ class CircuitBreaker:
         raise ConnectionError(f"open, next probe in {wait_s} s" if wait_s else "open, a probe is due")
 
     def _show(self) -> None:
-        """The state in the metric, and a change of it in the log."""
-        if self.state == self._shown:
-            return
-        STATE.labels(self.name).set(_STATE_NUMBERS[self.state])
-        if self._shown:
+        """A change of the state in the log."""
+        if self.state != self._shown:
             log.warning("breaker.changed", breaker=self.name, state=self.state, was=self._shown)
-        self._shown = self.state
+            self._shown = self.state
+
+    def _number(self) -> float:
+        return _STATE_NUMBERS[pybreaker.STATE_HALF_OPEN if self.probe_is_due else self.state]
 
 
 def _fail() -> None:
