@@ -59,7 +59,10 @@ async def test_one_in_a_hundred_that_kills_or_hangs_its_worker_is_parked_and_the
     def parked() -> dict[UUID, str | None]:
         """Why, by notification; repeated until the gateway's receipt, which nobody gives here."""
         found = (msgspec.json.decode(body, type=DeliveryParked).report for body in scene.gateway.parked)
-        return {report.notification_id: report.problem and report.problem.kind for report in found}
+        return {
+            report.notification_id: None if report.problem is None else report.problem.kind
+            for report in found
+        }
 
     async def over() -> bool:
         if len(parked()) < len(poisonous):

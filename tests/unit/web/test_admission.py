@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack
 from uuid import UUID
 
 import pytest
+from starlette.types import Message, Scope
 
 from shared.web.admission import BYTES_A_PLACE
+from shared.web.refusals import Refusal, Refusals
 from tests.unit.web.door import BULK, LARGEST, a_door, rounds
 
 
@@ -145,6 +147,7 @@ async def test_many_at_once_with_bad_credentials_are_refused_as_the_first_is() -
     assert sum(task.done() for task in tasks) == refused_at_once, "no more wait than there are places"
     door.in_hand[0].set_result(None)
     await rounds()
+    assert sum(task.done() for task in tasks) == 40 - 4
     for one in door.in_hand:
         one.set_result(None)
     assert Counter([(await task).status for task in tasks]) == {401: 5, 429: 35}
@@ -213,3 +216,20 @@ async def test_what_is_left_of_a_large_body_is_dropped_before_the_connection_is_
     assert "connection" not in small.headers
     assert (large.status, large.kind, large.headers["connection"]) == (503, "overloaded", "close")
     assert door.bodies_read - read == 3
+
+
+async def test_a_refused_body_that_never_ends_is_waited_for_no_longer_than_any_other() -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope: Scope = {"type": "http", "path": "/one", "headers": []}
+    await Refusals(body_s=0.01).answer(Refusal.FULL, scope, receive, send, body_bytes=LARGEST)
+    start, whole, end = sent
+    assert int(dict(start["headers"])[b"content-length"]) == len(whole["body"]) > 0
+    assert (whole["more_body"], end["body"], end["more_body"]) == (True, b"", False)

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from shared.web.places import Places
+from shared.web.places import Line, Places
 
 
-async def waiting(places: Places, *, bulk: bool = False, count: int = 1) -> asyncio.Task[bool]:
+async def waiting(places: Places, line: Line | None = None, *, count: int = 1) -> asyncio.Task[bool]:
     """Somebody who stands in the line by now."""
-    line = places.bulk if bulk else places.single
+    line = line or places.single
     before = len(line.waiting)
     task = asyncio.create_task(places.take(line, count))
     while len(line.waiting) == before:
@@ -21,7 +21,7 @@ async def waiting(places: Places, *, bulk: bool = False, count: int = 1) -> asyn
 async def test_a_place_goes_to_who_waits_longest_and_to_bulk_last() -> None:
     places = Places(places=4, wait_s=60)
     assert await places.take(places.single, 4)
-    bulk = await waiting(places, bulk=True)
+    bulk = await waiting(places, places.bulk)
     first, second = await waiting(places), await waiting(places)
     for now, later in ((first, second), (second, bulk)):
         places.leave(places.single, 1)
@@ -41,6 +41,31 @@ async def test_nobody_overtakes_who_needs_several_places() -> None:
     assert not small.done()
     places.leave(places.single, 4)
     assert await small
+
+
+async def test_nobody_of_another_kind_does_so_either() -> None:
+    places = Places(places=8, wait_s=60)
+    assert await places.take(places.single, 8)
+    large, stranger = await waiting(places, count=4), await waiting(places, places.strangers)
+    places.leave(places.single, 2)
+    assert places.strangers.taken == 0
+    places.leave(places.single, 2)
+    assert await large
+    places.leave(places.single, 1)
+    assert await stranger
+
+
+async def test_strangers_who_wait_for_their_own_do_not_hold_up_others() -> None:
+    places = Places(places=8, wait_s=60)
+    assert await places.take(places.strangers, places.strangers.most)
+    stranger = await waiting(places, places.strangers)
+    assert await places.take(places.single, 8 - places.strangers.most)
+    bulk = await waiting(places, places.bulk)
+    places.leave(places.single, 1)
+    assert await bulk
+    assert not stranger.done()
+    places.leave(places.strangers, 1)
+    assert await stranger
 
 
 async def test_waiting_is_short_and_after_it_was_in_vain_nobody_waits_for_a_while() -> None:
