@@ -1,4 +1,4 @@
-"""How several processes share the run (`pytest -n 2`).
+"""How several processes share the run (`pytest -n 3`: one more than cores, since much of it waits).
 
 What has a server or an installation in common runs in one process, so that none is started twice; everything
 else stays with its file. What takes longest is begun first, or one process would end long before the other.
@@ -17,9 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 _FIRST = (
     "on_postgres",
     "rabbitmq",
+    "crashing on rabbitmq",
+    "on_rabbitmq",
+    "crashing",
     "rabbitmq-4",
     "restart rabbitmq",
-    "on_rabbitmq",
     "tests/e2e/test_up.py",
 )
 
@@ -40,6 +42,8 @@ def group_of(nodeid: str) -> str:
         return "on_rabbitmq" if "rabbitmq" in rest else "on_postgres"
     if path.startswith("tests/integration/broker/") and named is not None and "[" in rest:
         return f"restart {named[0]}" if path.endswith("test_restart.py") else named[0]
+    if path.startswith("tests/integration/crashing/"):
+        return "crashing on rabbitmq" if "rabbitmq" in rest else "crashing"
     return "rabbitmq" if "rabbitmq" in rest else path
 
 

@@ -14,8 +14,10 @@ SHORT_LEASES = {
     "CARILLON_SMTP_TIMEOUT_S": "4",
     "CARILLON_FCM_TIMEOUT_S": "4",
     "CARILLON_LEASE_MARGIN_S": "3",
+    "CARILLON_STALL_LIMIT_S": "300",
 }
-"""A call that is in flight when its process is killed is settled as a doubt once its lease has run out."""
+"""A call that is in flight when its process is killed is settled as a doubt once its lease has run out. And a
+service that a test has stopped for a while is to go on afterwards, on a slow machine too."""
 
 
 @pytest.fixture(scope="package")
