@@ -74,6 +74,8 @@ def _environment(setting: Setting) -> dict[str, str]:
         "CARILLON_REDIS_URL": setting.servers.redis.url,
         "CARILLON_LOG_FORMAT": "json",
         "CARILLON_LOG_LEVEL": "INFO",
+        # The email service is held still while accepting alone is measured.
+        "CARILLON_STALL_LIMIT_S": "3600",
         "NO_COLOR": "1",
     }
     broker = {} if setting.broker_url is None else {"CARILLON_BROKER_URL": setting.broker_url}

@@ -40,7 +40,9 @@ from shared.process.crash_points import CrashPoint, reach
 from shared.web.problems import TYPE_PREFIX
 
 AT_ONCE = 2
-MOST_WAITING = 50
+MOST_WAITING = 100
+"""More than there are places for batches by default: whoever has been admitted is not refused here, after
+all the work of looking people up, but where an operator has made more places."""
 BREATHE_EVERY = 50
 """Entries whose answers are written before other requests get their turn."""
 

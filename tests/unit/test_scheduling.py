@@ -19,6 +19,8 @@ BROKER = "tests/integration/broker"
         (f"{BROKER}/test_publishing.py::test_x[postgres]", "postgres"),
         (f"{BROKER}/test_restart.py::test_x[rabbitmq]", "restart rabbitmq"),
         ("tests/integration/gateway/test_faults.py::test_over_rabbitmq", "rabbitmq"),
+        ("tests/integration/crashing/test_x.py::test_x[rabbitmq-point]", "crashing on rabbitmq"),
+        ("tests/integration/crashing/test_x.py::test_x[postgres-point]", "crashing"),
         ("tests/unit/web/test_body.py::test_x[a]", "tests/unit/web/test_body.py"),
     ],
 )
