@@ -19,7 +19,7 @@ bench: venv ## Measure it beside a pipeline of the usual kind, about ten minutes
 	@exec $(VENV)/python -m carillon bench $(ARGS)
 
 test: venv ## Run all tests, with servers of their own
-	@$(VENV)/python -m pytest -n 3
+	@$(VENV)/python -m pytest -n 4
 
 check: venv ## Check format, lint, types, import rules and architecture
 	@$(VENV)/ruff format --check .

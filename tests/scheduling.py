@@ -1,4 +1,4 @@
-"""How several processes share the run (`pytest -n 3`: one more than cores, since much of it waits).
+"""How several processes share the run (`pytest -n 4`: twice the cores, since half of the time is waited).
 
 What has a server or an installation in common runs in one process, so that none is started twice; everything
 else stays with its file. What takes longest is begun first, or one process would end long before the other.

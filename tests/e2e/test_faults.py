@@ -28,14 +28,15 @@ def is_ready(installation: Installation, port: int) -> bool:
     return False
 
 
-def test_a_gateway_killed_between_commit_and_publish_twenty_times_loses_nothing(
+def test_a_gateway_killed_between_commit_and_publish_time_and_again_loses_nothing(
     on_postgres: Installation, postgres: EmbeddedPostgres
 ) -> None:
-    """The broker is shut while each notification is accepted, so that every kill comes before its publish."""
+    """The broker is shut while each notification is accepted, so that every kill comes before its publish.
+    (tests/integration/crashing kills it at every point of the way, and more often.)"""
     user_id, code = on_postgres.recipient(), on_postgres.template()
     accepted = []
     connections = f"from pg_stat_activity where datname = '{BROKER_DATABASE}'"
-    for _ in range(20):
+    for _ in range(5):
         postgres.run_sql(f"alter database {BROKER_DATABASE} with allow_connections false")
         postgres.run_sql(f"select pg_terminate_backend(pid) {connections}")
         eventually(lambda: postgres.run_sql(f"select count(*) {connections}"), "0".__eq__, within_s=5)

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 
 from shared.contracts.delivery import DeliveryState
 from tests.integration.crashing.scene import End, Scene, eventually
@@ -20,6 +21,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '
 """
 
 
+@pytest.mark.parametrize("broker_url", ["postgres"], indirect=True)  # nothing in it is the broker's
 async def test_woken_after_its_lease_a_worker_sends_nothing_twice_in_silence(
     scene: Scene, sink: Sink
 ) -> None:

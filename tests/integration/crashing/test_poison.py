@@ -54,7 +54,7 @@ async def test_one_in_a_hundred_that_kills_or_hangs_its_worker_is_parked_and_the
         if name != "Ann":
             poisonous.add(ordered)
     assert isinstance(scene.settings, EmailSettings)
-    settings = scene.settings.model_copy(update={"stall_limit_s": 3.0, "normal_concurrency": 4})
+    settings = scene.settings.model_copy(update={"stall_limit_s": 2.0, "normal_concurrency": 3})
 
     def parked() -> dict[UUID, str | None]:
         """Why, by notification; repeated until the gateway's receipt, which nobody gives here."""
