@@ -9,6 +9,8 @@ from fastapi import FastAPI
 
 from shared.process.service_tokens import ServiceTokens
 
+PATIENT_S = 20.0
+"""For statements: on a machine that is busy with other tests the usual two seconds can be too short."""
 SERVICE_SECRET = "a service secret for tests, of 32 bytes and more"
 
 

@@ -129,7 +129,7 @@ async def opened_scene(
     log: Path,
 ) -> AsyncIterator[Scene]:
     """With a gateway that listens; no worker runs yet, and none does afterwards."""
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, timeout_s=20)
     broker = connect_broker(settings.broker_url, client_name="tests")
     ledger, background = Ledger(database), BackgroundTasks()
     await database.start()

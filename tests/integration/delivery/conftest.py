@@ -214,7 +214,7 @@ async def open_channel(ledger_url: str, second_database_url: str) -> AsyncIterat
             *others: ScriptedProvider,
             monotonic: Callable[[], float] = time.monotonic,
         ) -> ChannelUnderTest:
-            database = Database(ledger_url)
+            database = Database(ledger_url, timeout_s=20)
             await database.start()
             stack.push_async_callback(database.close)
             channel = ChannelUnderTest(

@@ -173,6 +173,7 @@ async def running_gateway(
         "broker_url": broker_url,
         "service_secret": SECRET,
         "sweep_interval_s": 0.1,
+        "database_timeout_s": 20.0,  # the usual two seconds can be too short beside other tests
         **changes,
     }
     settings = GatewaySettings(**values)  # type: ignore[arg-type]

@@ -12,13 +12,14 @@ from tests.fakes.peers import FakePeers
 from tests.integration.gateway.conftest import MIGRATIONS, eventually, running_gateway
 
 
+@pytest.mark.alone
 async def test_without_postgresql_503_within_three_seconds_and_no_restart_after(
     private_postgres: EmbeddedPostgres, second_database_url: str, peers: FakePeers
 ) -> None:
     url = private_postgres.database_url("gateway_db")
     await ensure_database(url)
     await migrate(url, MIGRATIONS)
-    async with running_gateway(url, second_database_url, peers) as gateway:
+    async with running_gateway(url, second_database_url, peers, database_timeout_s=2.0) as gateway:
         assert (await gateway.post(gateway.a_request())).status_code == 202
         await asyncio.to_thread(private_postgres.kill)
         for path in ("post", "list"):
@@ -43,7 +44,7 @@ async def test_a_report_waits_for_postgresql(
     url = private_postgres.database_url("gateway_db")
     await ensure_database(url)
     await migrate(url, MIGRATIONS)
-    async with running_gateway(url, second_database_url, peers) as gateway:
+    async with running_gateway(url, second_database_url, peers, database_timeout_s=2.0) as gateway:
         await gateway.post(gateway.a_request())
         [order] = await gateway.released(1)
         await asyncio.to_thread(private_postgres.kill)

@@ -16,7 +16,7 @@ from shared.process.service_tokens import ServiceTokens
 from template_service.main import create_app
 from template_service.settings import TemplateServiceSettings
 from tests import servers
-from tests.integration.services import SERVICE_SECRET, RunningService, running_service
+from tests.integration.services import PATIENT_S, SERVICE_SECRET, RunningService, running_service
 
 MIGRATIONS = Path(template_service.__file__).parent / "storage" / "migrations"
 
@@ -41,6 +41,7 @@ async def service(template_database: str, broker_database: str) -> AsyncIterator
     settings = TemplateServiceSettings(
         environment="test",
         database_url=template_database,
+        database_timeout_s=PATIENT_S,
         broker_url=broker_database,
         service_secret=SecretStr(SERVICE_SECRET),
     )

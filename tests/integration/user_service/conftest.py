@@ -14,7 +14,7 @@ from shared.clients.users import UserClient
 from shared.database.migrations import migrate
 from shared.process.service_tokens import ServiceTokens
 from tests import servers
-from tests.integration.services import SERVICE_SECRET, RunningService, running_service
+from tests.integration.services import PATIENT_S, SERVICE_SECRET, RunningService, running_service
 from tests.integration.user_service.gateway import Gateway, running_gateway, settings_for
 from user_service.main import create_app
 from user_service.settings import UserServiceSettings
@@ -36,6 +36,7 @@ async def running_user_service(url: str) -> AsyncIterator[RunningService]:
     settings = UserServiceSettings(
         environment="test",
         database_url=url,
+        database_timeout_s=PATIENT_S,
         service_secret=SecretStr(SERVICE_SECRET),
         password_rounds=4,
     )
