@@ -1,6 +1,8 @@
 """The promises of Database, against a real PostgreSQL."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +19,7 @@ from shared.database.engine import Database
 from shared.database.errors import CommitUnknown, DatabaseUnavailable
 
 LONGEST_WAIT_S = 3.0
+BACKEND = "SELECT pg_backend_pid()"
 
 
 @asynccontextmanager
@@ -147,6 +150,12 @@ async def test_a_backend_that_is_killed_is_replaced(database_url: str) -> None:
         await recovers(database)
 
 
+def kill(server: EmbeddedPostgres, backend: int) -> None:
+    """The server, and first the process behind a connection, which would have time for a COMMIT else."""
+    os.kill(backend, signal.SIGKILL)
+    server.kill()
+
+
 async def test_a_connection_lost_in_commit_is_told_apart(private_postgres: EmbeddedPostgres) -> None:
     async with opened(private_postgres.url) as database:
         await recovers(database)
@@ -155,13 +164,13 @@ async def test_a_connection_lost_in_commit_is_told_apart(private_postgres: Embed
         with pytest.raises(CommitUnknown):
             async with database.transaction() as connection:
                 await connection.execute("INSERT INTO things VALUES (1)")
-                private_postgres.kill()
+                kill(private_postgres, await connection.fetchval(BACKEND))
         await start_again(private_postgres)
         await recovers(database)
         with pytest.raises(CommitUnknown):
             async with database.session() as session:
                 await session.execute(text("INSERT INTO things VALUES (2)"))
-                private_postgres.kill()
+                kill(private_postgres, (await session.execute(text(BACKEND))).scalar_one())
 
 
 async def test_a_transaction_is_all_or_nothing(database_url: str) -> None:
