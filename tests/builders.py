@@ -1,15 +1,19 @@
 """Valid objects by default: a test names only what it is about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import msgspec
 
+from gateway_service.storage.notifications import Notification
 from shared.broker.interface import Message
-from shared.contracts.channels import Channel
+from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import Attempt, DeliveryReported, DeliveryState
+from shared.contracts.http.notification_answers import NotificationStatus
 from shared.contracts.recipients import Recipient
 from shared.contracts.templates import TemplateVersion
+from shared.process.identifiers import uuid7
 
 
 def an_email() -> str:
@@ -101,3 +105,36 @@ def a_delivery_report(**changes: object) -> DeliveryReported:
         correlation_id="test",
     )
     return msgspec.structs.replace(report, **changes)
+
+
+def a_notification(**changes: object) -> Notification:
+    """As it is stored once it is accepted, and due at once."""
+    now = datetime.now(UTC)
+    notification = Notification(
+        id=uuid7(),
+        owner=uuid4(),
+        user_id=uuid4(),
+        external_id=None,
+        address=None,
+        channel=Channel.EMAIL,
+        template_code="hello",
+        template_version=1,
+        language="en",
+        variables={},
+        content=None,
+        priority=5,
+        lane=Lane.NORMAL,
+        category="transactional",
+        metadata={},
+        status=NotificationStatus.ACCEPTED,
+        run=1,
+        scheduled_at=None,
+        expires_at=None,
+        due_at=now,
+        test=False,
+        batch_id=None,
+        event_id=None,
+        correlation_id="test",
+        created_at=now,
+    )
+    return replace(notification, **changes)  # type: ignore[arg-type] # by keyword

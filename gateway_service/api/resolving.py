@@ -33,9 +33,9 @@ async def resolve_notifications(
     body: BulkResolveRequest, principal: Operator, resolving: CurrentResolving
 ) -> BulkResolved:
     """As `POST /notifications/{id}/resolve` for each of them, the oldest first, at most `limit`. The filter
-    has the fields of `GET /notifications`; at least one has to be given. An API key settles what its owner
-    sent. What is not `unknown` any more is passed over, so the call can be repeated until `remaining` is 0,
-    and after a 503, too: what was settled before it stays settled."""
+    has the fields of `GET /notifications`, but for `status`; at least one has to be given. An API key
+    settles what its owner sent. What is not `unknown` any more is passed over, so the call can be repeated
+    until `remaining` is 0, and after a 503, too: what was settled before it stays settled."""
     return await resolving.many(body, principal)
 
 

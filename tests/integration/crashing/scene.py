@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -26,10 +25,10 @@ from shared.contracts.delivery import (
     DeliveryState,
     ReportReceipt,
 )
-from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.errors import DatabaseUnavailable
 from shared.delivery.ledger import Ledger
 from shared.delivery.ledger_rows import LedgerRow, TargetKey
+from tests.builders import a_notification
 from tests.integration.crashing.service_process import ForkedProcess, start_process
 
 PATIENCE_S = 100.0
@@ -156,34 +155,18 @@ class GatewaySide:
             await delivery.ack()
 
     def _notification(self, order_id: UUID, category: str, *, name: str) -> Notification:
-        now, policy = datetime.now(UTC), policy_of(category)
+        policy = policy_of(category)
         urgent = Lane.URGENT if category == "security" else Lane.NORMAL
-        return Notification(
+        return a_notification(
             id=order_id,
-            owner=uuid4(),
             user_id=self.recipient,
-            external_id=None,
-            address=None,
             channel=self.channel,
             template_code=self.template,
             template_version=None,
             language=None,
             variables={"name": name},
-            content=None,
-            priority=5,
             lane=Lane.BULK if policy.bulk else urgent,
             category=category,
-            metadata={},
-            status=NotificationStatus.ACCEPTED,
-            run=1,
-            scheduled_at=None,
-            expires_at=None,
-            due_at=now,
-            test=False,
-            batch_id=None,
-            event_id=None,
-            correlation_id="crashing",
-            created_at=now,
         )
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import cast
 
 from gateway_service.messaging.postmarks import Postmarks
@@ -12,40 +11,8 @@ from gateway_service.storage.notifications import Notification
 from shared.broker.interface import Broker, Message, Receipt
 from shared.broker.topology import lane_queue
 from shared.contracts.channels import Channel, Lane
-from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.engine import Database
-from shared.process.identifiers import uuid7
-
-
-def a_notification(lane: Lane) -> Notification:
-    now = datetime.now(UTC)
-    return Notification(
-        id=uuid7(),
-        owner=uuid7(),
-        user_id=uuid7(),
-        external_id=None,
-        address=None,
-        channel=Channel.EMAIL,
-        template_code="hello",
-        template_version=1,
-        language="en",
-        variables={},
-        content=None,
-        priority=5,
-        lane=lane,
-        category="transactional",
-        metadata={},
-        status=NotificationStatus.ACCEPTED,
-        run=1,
-        scheduled_at=None,
-        expires_at=None,
-        due_at=now,
-        test=False,
-        batch_id=None,
-        event_id=None,
-        correlation_id="c-1",
-        created_at=now,
-    )
+from tests.builders import a_notification
 
 
 class Recorder:
@@ -63,8 +30,8 @@ async def test_an_urgent_message_overtakes_a_batch_that_waits() -> None:
     recorder = Recorder()
     postmarks = Postmarks(Database("postgresql://nobody@127.0.0.1:1/none"), ask_after_s=60)
     relay = Relay(cast(Broker, recorder), postmarks)
-    bulk: list[Notification] = [a_notification(Lane.BULK) for _ in range(3 * MAX_BATCH)]
-    relay.offer([*bulk, a_notification(Lane.URGENT)])
+    bulk: list[Notification] = [a_notification(lane=Lane.BULK) for _ in range(3 * MAX_BATCH)]
+    relay.offer([*bulk, a_notification(lane=Lane.URGENT)])
     running = asyncio.create_task(relay.run())
     await relay.drain()
     running.cancel()
