@@ -3,6 +3,7 @@
 What cannot be known now, since the user or the template service is away, is left to the worker.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final, Literal, Protocol
@@ -141,15 +142,25 @@ class Acceptance:
             template = await self._templates.released(code, language)
         except PeerError:
             return None
-        if template is None:
-            raise invalid("template_code", f"There is no published template {code}")
-        if template.channel is not request.notification_type:
-            raise invalid("template_code", f"This template is made for {template.channel.value}")
-        problems = check_variables(template, request.variables)
-        if problems:
-            errors = tuple(FieldError(field, message) for field, message in problems)
-            raise Invalid("The variables do not fit the template", errors=errors)
-        return template.version
+        return checked_template(
+            template, code=code, channel=request.notification_type, variables=request.variables
+        ).version
+
+
+def checked_template(
+    template: TemplateVersion | None, *, code: str, channel: Channel, variables: Mapping[str, object]
+) -> TemplateVersion:
+    """What was found under `code`, where it can be rendered for the channel with these variables. Raises
+    Invalid."""
+    if template is None:
+        raise invalid("template_code", f"There is no published template {code}")
+    if template.channel is not channel:
+        raise invalid("template_code", f"This template is made for {template.channel.value}")
+    problems = check_variables(template, variables)
+    if problems:
+        errors = tuple(FieldError(field, message) for field, message in problems)
+        raise Invalid("The variables do not fit the template", errors=errors)
+    return template
 
 
 def lane_of(request: NotificationRequest, *, in_batch: bool) -> Lane:

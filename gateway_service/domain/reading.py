@@ -7,7 +7,7 @@ from gateway_service.domain.refusals import NotAllowed, NotCancellable, NotFound
 from gateway_service.storage.cancelling import Cancelling, cancel
 from gateway_service.storage.reading import Viewer, find_notification, list_notifications
 from shared.contracts.http.auth import Scope
-from shared.contracts.http.base import Page, encode_cursor
+from shared.contracts.http.base import Page, page_of
 from shared.contracts.http.notification_answers import NotificationDetail, NotificationItem, NotificationQuery
 from shared.database.engine import Database
 from shared.process.clock import Clock
@@ -46,9 +46,7 @@ class Reading:
         """Newest first. Raises NotAllowed, DatabaseUnavailable."""
         async with self._database.session() as session:
             found = await list_notifications(session, query, viewer_of(principal))
-        items = tuple(found[: query.limit])
-        more = len(found) > query.limit
-        return Page[NotificationItem](items=items, next_cursor=encode_cursor(items[-1].id) if more else None)
+        return page_of(Page[NotificationItem], found, limit=query.limit)
 
     async def cancel(self, identifier: UUID, principal: Principal) -> NotificationDetail:
         """By its sender, or an account that may send anything. Raises NotFound, NotAllowed, NotCancellable

@@ -79,6 +79,46 @@ class NotUnknown(Refused):
     TITLE = "There is no doubt to settle"
 
 
+class DoubtFirst(Refused):
+    """It may have gone out, which somebody has to settle before it is sent again."""
+
+    STATUS = 409
+    KIND = "doubt_first"
+    TITLE = "There is a doubt to settle first"
+
+
+class NotOpen(Refused):
+    """Somebody has reprocessed or discarded it already."""
+
+    STATUS = 409
+    KIND = "not_open"
+    TITLE = "This failure is closed"
+
+
+class StillInProgress(Refused):
+    """Other addresses or devices of the same notification are still in work."""
+
+    STATUS = 409
+    KIND = "still_in_progress"
+    TITLE = "The notification is still in work"
+
+
+class NotReprocessable(Refused):
+    """There is nothing that could be sent."""
+
+    STATUS = 409
+    KIND = "not_reprocessable"
+    TITLE = "This cannot be sent again"
+
+
+class JobIsOver(Refused):
+    """The job has ended, or is not in the state that this needs."""
+
+    STATUS = 409
+    KIND = "job_is_over"
+    TITLE = "The job is not in a state for this"
+
+
 class TimeIsOver(Refused):
     """It was not to be sent after a time that has come."""
 
@@ -88,7 +128,7 @@ class TimeIsOver(Refused):
 
 
 class NotFound(Refused):
-    """There is no such notification, or it is somebody else's."""
+    """There is no such thing, or it is somebody else's."""
 
     STATUS = 404
 

@@ -33,6 +33,7 @@ def release_message(notification: Notification) -> Message:
         created_at=notification.created_at,
         expires_at=notification.expires_at,
         test=notification.test,
+        except_targets=notification.excluded_targets,
     )
     return Message(
         route=lane_queue(notification.channel, notification.lane),

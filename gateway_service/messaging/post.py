@@ -14,6 +14,7 @@ from gateway_service.messaging.receipts import Receipts
 from gateway_service.messaging.relay import AT_ONCE, Relay
 from gateway_service.messaging.reports import PREFETCH as REPORTS_PREFETCH
 from gateway_service.messaging.reports import Reports
+from gateway_service.messaging.reprocessing import JobRunner
 from gateway_service.messaging.sentinel import Sentinel
 from gateway_service.messaging.sweep import Sweep
 from shared.broker.interface import Broker, BrokerUnavailable
@@ -71,6 +72,7 @@ class PostOffice:
         self._sentinel = Sentinel(database, broker)
         self._housekeeping = Housekeeping(database, clock)
         self._purge = Purge(database, ledgers, clock, keep_months=pace.keep_months)
+        self._jobs = JobRunner(database, clock)
         self._broker = broker
         self._tasks = BackgroundTasks()
 
@@ -90,12 +92,14 @@ class PostOffice:
         self._tasks.start("keys", self._housekeeping.forget_keys)
         self._tasks.start("gauges", self._housekeeping.watch)
         self._tasks.start("purge", self._purge.run)
+        self._tasks.start("jobs", self._jobs.run)
 
     async def close(self, submissions: Submissions) -> None:
         """Commit what was taken in, publish it, finish what was consumed, and say so to the ledgers."""
         await submissions.close()
         await self.relay.drain()
         await self._tasks.close()
+        await self._jobs.give_back()
         for consumer in self._consumers.values():
             await consumer.close()
         await self._reports.close()

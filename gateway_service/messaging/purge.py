@@ -12,6 +12,7 @@ import structlog
 from gateway_service.storage.old_months import (
     count_outside,
     drop_month,
+    forget_closed,
     oldest_kept,
     present,
     stored_months,
@@ -60,8 +61,9 @@ class Purge:
             await asyncio.sleep(EVERY_S if had_all else AGAIN_S)
 
     async def drop_months(self) -> bool:
-        """Those that are over and in which nothing is open. False where one of them was busy: try again.
-        Raises DatabaseUnavailable."""
+        """Those that are over and in which nothing is open; and what operators have closed, with their acts,
+        from before the months that are kept. False where one of them was busy: try again. Raises
+        DatabaseUnavailable."""
         if not self._keep_months:
             return True
         had_all = True
@@ -83,6 +85,9 @@ class Purge:
                     had_all = False
                     log.info("month.busy", month=name)
             outside = await count_outside(connection, before=first_kept)
+            forgotten = await forget_closed(connection, before=first_kept)
+        if forgotten:
+            log.info("failures.forgotten", rows=forgotten)
         if outside:
             log.warning("notifications.in_no_month", count=outside, before=f"{first_kept:%Y-%m}")
         return had_all

@@ -32,15 +32,22 @@ class UnreadableMessage:
 
 
 async def keep_failure(connection: Connection, failure: FailedDelivery) -> None:
-    """Once for each notification, target and run."""
+    """Once for each notification, target and run; within the transaction that has locked the notification.
+    Where a later run is under way already, nobody has to look at this one."""
     report, request = failure.parked.report, failure.parked.request
     message = request.message
     await connection.execute(
         """
         INSERT INTO failed (
             id, notification_id, target, run, notification_type, template_code, provider, error, error_kind,
-            request, history, stack, created_at
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::jsonb, $12, $13)
+            request, history, stack, created_at, owner, status, closed_at, closed_by
+        )
+        SELECT $1::uuid, $2::uuid, $3, $4::int, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::jsonb, $12,
+            $13::timestamptz, n.owner,
+            CASE WHEN n.run > $4::int THEN 'reprocessed' ELSE 'open' END,
+            CASE WHEN n.run > $4::int THEN $13::timestamptz END,
+            CASE WHEN n.run > $4::int THEN 'a later run' END
+        FROM (SELECT) AS one LEFT JOIN notifications AS n ON n.id = $2::uuid
         ON CONFLICT DO NOTHING
         """,
         failure.id,

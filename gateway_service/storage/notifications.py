@@ -17,7 +17,8 @@ class Notification:
     """What a sender asked for, as far as it never changes once it is stored, and how it began.
 
     `address` is in the form of the channel. `due_at` is when it is to be released. Exactly one of
-    `user_id` and `address` is set, and one of `template_code` and `content`.
+    `user_id` and `address` is set, and one of `template_code` and `content`. `excluded_targets` took an
+    earlier run, or may have.
     """
 
     id: UUID
@@ -45,6 +46,7 @@ class Notification:
     event_id: str | None
     correlation_id: str
     created_at: datetime
+    excluded_targets: tuple[str, ...] = ()
 
 
 class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -141,6 +141,28 @@ async def oldest_kept(connection: Connection) -> UUID | None:
     return min((identifier for identifier in found if identifier is not None), default=None)
 
 
+async def forget_closed(connection: Connection, *, before: datetime) -> int:
+    """Failures that were closed, jobs that have ended and acts, all from before then; at most 10,000 of each.
+    How many rows went."""
+    rows = 0
+    for table, over in (
+        ("failed", "status <> 'open'"),
+        ("reprocess_jobs", "NOT active AND status IN ('cancelled', 'completed', 'stopped')"),
+        ("operator_acts", "true"),
+    ):
+        rows += await connection.fetchval(
+            f"""
+            WITH gone AS (
+                DELETE FROM {table} WHERE id IN (
+                    SELECT id FROM {table} WHERE id < $1 AND {over} ORDER BY id LIMIT 10000
+                ) RETURNING 1
+            ) SELECT count(*) FROM gone
+            """,  # noqa: S608
+            id_bound(before),
+        )
+    return rows
+
+
 def _bounds(month: datetime) -> tuple[UUID, UUID]:
     return first_id(month), first_id(month_before(month, months=-1))
 

@@ -1,6 +1,5 @@
 """Queries for people: one notification with everything, and lists, newest first."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,22 +42,33 @@ async def find_notification(
     )
     if found is None:
         return None
-    targets = await session.scalars(
-        select(TargetRow)
-        .where(TargetRow.notification_id == identifier)
-        .order_by(TargetRow.run, TargetRow.target)
-    )
+    attempts = await list_attempts(session, identifier)
     entries = msgspec.convert(found.timeline, tuple[TimelineEntry, ...])
     return NotificationDetail(
         **_item(found).model_dump(),
         language=found.language,
         template_version=found.template_version,
         correlation_id=found.correlation_id,
-        attempts=tuple(_attempts(targets.all())),
+        attempts=tuple(attempts),
         timeline=tuple(
             TimelineItem(status=entry.status, at=entry.at, detail=entry.detail) for entry in entries
         ),
     )
+
+
+async def list_attempts(session: AsyncSession, identifier: UUID) -> list[AttemptItem]:
+    """Every call of a provider for a notification, in the order in which they were made."""
+    targets = await session.scalars(
+        select(TargetRow)
+        .where(TargetRow.notification_id == identifier)
+        .order_by(TargetRow.run, TargetRow.target)
+    )
+    items = [
+        AttemptItem.of(attempt, run=target.run, target=target.target)
+        for target in targets
+        for attempt in msgspec.convert(target.attempts, tuple[Attempt, ...])
+    ]
+    return sorted(items, key=lambda item: (item.run, item.started_at))
 
 
 async def list_notifications(
@@ -117,22 +127,3 @@ def _item(row: NotificationRow) -> NotificationItem:
         test=row.test,
         updated_at=row.updated_at,
     )
-
-
-def _attempts(targets: Sequence[TargetRow]) -> list[AttemptItem]:
-    """In the order in which they were made."""
-    items = [
-        AttemptItem(
-            number=attempt.number,
-            run=target.run,
-            target=target.target,
-            provider=attempt.provider,
-            outcome=attempt.outcome,
-            error=None if attempt.problem is None else attempt.problem.message,
-            started_at=attempt.started_at,
-            duration_ms=attempt.duration_ms,
-        )
-        for target in targets
-        for attempt in msgspec.convert(target.attempts, tuple[Attempt, ...])
-    ]
-    return sorted(items, key=lambda item: (item.run, item.started_at))

@@ -63,4 +63,5 @@ def _notification(row: Any) -> Notification:
         event_id=row["event_id"],
         correlation_id=row["correlation_id"],
         created_at=row["created_at"],
+        excluded_targets=tuple(row["excluded_targets"] or ()),
     )

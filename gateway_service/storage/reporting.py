@@ -187,7 +187,8 @@ async def close_runs(connection: Connection, keys: Sequence[RunKey]) -> None:
 
 
 async def open_runs(connection: Connection, runs: Sequence[tuple[UUID, int, datetime]]) -> None:
-    """Release these notifications (id, run, due_at) again when they are due."""
+    """Release these notifications (id, run, due_at) again when they are due. What is left open of their
+    earlier runs needs nobody's attention any more."""
     await connection.execute(
         """
         INSERT INTO outbox (notification_id, run, channel, lane, due_at, next_at)
@@ -199,6 +200,15 @@ async def open_runs(connection: Connection, runs: Sequence[tuple[UUID, int, date
         [run[0] for run in runs],
         [run[1] for run in runs],
         [run[2] for run in runs],
+    )
+    await connection.execute(
+        """
+        UPDATE failed AS f SET status = 'reprocessed', closed_at = now(), closed_by = 'a later run'
+        FROM unnest($1::uuid[], $2::int[]) AS opened (id, run)
+        WHERE f.notification_id = opened.id AND f.run < opened.run AND f.status = 'open'
+        """,
+        [run[0] for run in runs],
+        [run[1] for run in runs],
     )
 
 

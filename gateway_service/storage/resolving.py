@@ -113,6 +113,7 @@ async def send_again(connection: Connection, ids: Sequence[UUID], *, by: str, at
         """
         UPDATE notifications
         SET status = 'accepted', run = run + 1, possible_duplicate = true, error = NULL, error_kind = NULL,
+            excluded_targets = NULL,
             updated_at = $2, timeline = timeline || $3::text::jsonb
         WHERE id = ANY($1::uuid[])
         RETURNING id, run

@@ -32,13 +32,19 @@ class InlineMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 class DeliveryRequested(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="delivery.requested.v1"
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="type",
+    tag="delivery.requested.v1",
 ):
     """The gateway's order to deliver one notification once, in one run.
 
     Exactly one of `user_id` and `address` is set; `address` is in the form of the channel (a mail
     address, a device token). `expires_at`: never to be sent after it. `test`: goes the whole way and
-    stops short of the provider.
+    stops short of the provider. `except_targets` are left out: an earlier run has reached them, or may have;
+    the field is there only where there are some.
     """
 
     notification_id: UUID
@@ -54,6 +60,7 @@ class DeliveryRequested(
     created_at: datetime
     expires_at: datetime | None
     test: bool
+    except_targets: tuple[str, ...] = ()
 
 
 class DeliveryState(StrEnum):

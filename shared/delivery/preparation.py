@@ -135,7 +135,14 @@ class Preparation(Generic[ContentT]):
                     return Ended(state=DeliveryState.DEFERRED, problem=problem, deferred_until=until)
                 case Deliver():
                     pass
-        targets = tuple(self._adapter.targets(request, recipient))
+        known = self._adapter.targets(request, recipient)
+        targets = tuple(target for target in known if target.id not in request.except_targets)
+        if known and not targets:
+            return _ended(
+                DeliveryState.FAILED,
+                "recipient.nobody_left",
+                "Every address or device of the recipient was reached, or may have been, by an earlier run.",
+            )
         if not targets:
             return _ended(
                 DeliveryState.FAILED,

@@ -148,6 +148,10 @@ GOLDEN: list[tuple[msgspec.Struct, bytes]] = [
         b'"correlation_id":"c-1","created_at":"2026-01-02T03:04:05.678000Z",'
         b'"expires_at":"2026-01-02T03:04:05.678000Z","test":true}',
     ),
+    (
+        msgspec.structs.replace(BY_TEMPLATE, except_targets=("device-1",)),
+        _REQUESTED.removesuffix(b"}") + b',"except_targets":["device-1"]}',
+    ),
     (REPORTED, _REPORTED),
     (
         DeliveriesReported(reports=(REPORTED, REPORTED)),

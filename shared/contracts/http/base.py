@@ -4,8 +4,9 @@ import base64
 import binascii
 import re
 import zoneinfo
+from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import email_validator
@@ -136,7 +137,13 @@ def bounded(*sizes: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+class _Listed(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
 ItemT = TypeVar("ItemT")
+PageT = TypeVar("PageT", bound=BaseModel)
 
 
 class Page(StrictModel, Generic[ItemT]):
@@ -144,6 +151,13 @@ class Page(StrictModel, Generic[ItemT]):
 
     items: tuple[ItemT, ...]
     next_cursor: str | None
+
+
+def page_of(page: type[PageT], found: Sequence[_Listed], *, limit: int) -> PageT:
+    """A `Page[…]`, where one more than `limit` was asked for, to see whether there is a next one."""
+    items = tuple(found[:limit])
+    last = encode_cursor(items[-1].id) if len(found) > limit else None
+    return page(items=items, next_cursor=last)
 
 
 class PageQuery(StrictModel):

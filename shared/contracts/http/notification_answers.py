@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 from uuid import UUID
 
 from pydantic import Field
 
 from shared.contracts.channels import Channel
+from shared.contracts.delivery import Attempt
 from shared.contracts.http.base import PageQuery, ProblemBody, StrictModel
 from shared.contracts.http.notifications import Category, StoredMetadata, TemplateCode, Timestamp
 
@@ -69,6 +71,20 @@ class AttemptItem(StrictModel):
     error: str | None
     started_at: datetime
     duration_ms: int
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, run: int, target: str) -> Self:
+        """As the ledger reported it."""
+        return cls(
+            number=attempt.number,
+            run=run,
+            target=target,
+            provider=attempt.provider,
+            outcome=attempt.outcome,
+            error=None if attempt.problem is None else attempt.problem.message,
+            started_at=attempt.started_at,
+            duration_ms=attempt.duration_ms,
+        )
 
 
 class TimelineItem(StrictModel):

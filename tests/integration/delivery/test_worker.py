@@ -172,6 +172,26 @@ async def test_a_recipient_without_a_device_or_unknown_is_parked(open_channel: O
     assert kinds == ["recipient.no_address", "recipient.unknown"]
 
 
+async def test_devices_that_an_earlier_run_has_reached_are_left_out(open_channel: OpenChannel) -> None:
+    ann = a_recipient(devices=3)
+    channel = await a_channel(open_channel, ann)
+    first, second, third = (str(device.id) for device in ann.devices)
+    request = msgspec.structs.replace(a_request(ann), run=2, except_targets=(first, third))
+
+    await channel.deliver(request)
+
+    assert [call.target.id for call in channel.provider.calls] == [second]
+    (report,) = await channel.reports(1)
+    assert (report.target, report.targets, report.state) == (second, 1, DeliveryState.SENT)
+
+    await channel.deliver(msgspec.structs.replace(request, run=3, except_targets=(first, second, third)))
+
+    assert len(channel.provider.calls) == 1
+    (parked,) = await channel.parked(1)
+    assert parked.report.problem is not None
+    assert parked.report.problem.kind == "recipient.nobody_left"
+
+
 async def test_what_has_expired_is_never_sent(open_channel: OpenChannel) -> None:
     ann = a_recipient()
     channel = await a_channel(open_channel, ann)

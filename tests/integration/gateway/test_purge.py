@@ -232,3 +232,29 @@ async def test_with_zero_everything_is_kept(start_gateway: StartGateway) -> None
         return not any(await has_month(gateway, months=100))
 
     await eventually(is_gone)
+
+
+async def test_what_operators_have_closed_goes_with_its_time_and_what_is_open_stays(gateway: Gateway) -> None:
+    """With the personal data in it."""
+    old = UUID(int=first_id(month_before(NOW, months=3)).int + 1)
+    for number, status in enumerate(("open", "reprocessed", "discarded")):
+        for identifier in (UUID(int=old.int + number), UUID(int=first_id(NOW).int + number)):
+            await gateway.sql(
+                """
+                INSERT INTO failed (id, error, error_kind, history, status, created_at)
+                VALUES ($1, 'No', 'smtp.refused', '[]', $2, now())
+                """,
+                identifier,
+                status,
+            )
+    await gateway.sql(
+        "INSERT INTO operator_acts (id, at, actor, act) VALUES ($1, now(), 'a', 'discarded')", old
+    )
+
+    assert await a_purge(gateway, keep_months=1).drop_months()
+
+    kept = await gateway.sql("SELECT status, id < $1 AS old FROM failed ORDER BY id", first_id(NOW))
+    assert [(row["status"], row["old"]) for row in kept] == [
+        ("open", True), ("open", False), ("reprocessed", False), ("discarded", False),
+    ]  # fmt: skip
+    assert await gateway.count("operator_acts") == 0

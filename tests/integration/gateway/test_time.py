@@ -71,6 +71,12 @@ async def test_a_cancel_that_races_the_release_wins_or_loses_cleanly(start_gatew
     """Whatever is cancelled never goes out, and whatever is not does, once: two hundred times, each becoming
     due at the moment of its cancelling, with two gateways that look for what is due."""
     gateway, other = await start_gateway(sweep_interval_s=0.01), await start_gateway(sweep_interval_s=0.01)
+
+    async def broker_is_known() -> bool:
+        return await gateway.count("broker_epoch") == 1
+
+    # What was published before the broker's sentinel was seen for the first time is asked about once.
+    await eventually(broker_is_known)
     in_time, *ids = await scheduled(gateway, 201)
 
     async def cancel(identifier: UUID, through: Gateway) -> bool:
