@@ -15,6 +15,7 @@ from carillon.console import MergedLog
 from carillon.demo.demonstration import demonstrate
 from carillon.demo.venue import EMBEDDED, RABBITMQ
 from carillon.deployment import prepare_deployment
+from carillon.failed.command import failed
 from carillon.home import CHECKOUT, Home
 from carillon.keys import make_password, secret_files
 from carillon.migrations import migrate_all, migrate_server
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 admin = typer.Typer(no_args_is_help=True, help="Administrators.")
 app.add_typer(admin, name="admin")
+app.add_typer(failed, name="failed")
 app.command()(bench)
 
 _SETUP_ERROR_CODE = 2

@@ -58,6 +58,21 @@ class NamedInstallation(BaseSettings):
     service_secret: SecretStr | None = Field(
         default=None, repr=False, description="The key of its service tokens. Default none."
     )
+    url: str | None = Field(
+        default=None,
+        description="Where its gateway answers, for `carillon failed`. Default: the one that runs here.",
+    )
+    operator: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="The account that looks at failures there, as email:password. Default: here, the "
+        "administrator's that is kept.",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        repr=False,
+        description="Instead of an account; it shows what its owner has sent. Default none.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from carillon.demo.api import Api, Refused
+from carillon.api import Api
+from carillon.api_answers import Refused
 from carillon.demo.arrivals import Arrivals
 from carillon.demo.catalogue import LANGUAGES, read_templates
 from carillon.demo.letters import write_letters

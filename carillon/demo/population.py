@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from carillon.demo.api import Api
+from carillon.api import Api
 from carillon.demo.people import Person
 
 _TAKEN = 409

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from carillon.demo.api import Answer, Api
+from carillon.api import Api
+from carillon.api_answers import Answer
 from carillon.demo.catalogue import LANGUAGES, MARK, DemoTemplate
 from carillon.setup_error import SetupError
 from shared.contracts.http.templates import Template, TemplateStatus

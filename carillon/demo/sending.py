@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from carillon.demo.api import Api, Refused
+from carillon.api import Api
+from carillon.api_answers import Refused
 from carillon.demo.letters import Letter
 
 _PAGE = "200"

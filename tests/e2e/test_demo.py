@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from carillon.demo.api import Api
+from carillon.api import Api
 from carillon.demo.catalogue import read_templates
 from carillon.demo.publishing import publish_templates
 from carillon.home import Home

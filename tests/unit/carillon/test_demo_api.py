@@ -8,7 +8,8 @@ from threading import Thread
 
 import pytest
 
-from carillon.demo.api import Api, Refused
+from carillon.api import Api
+from carillon.api_answers import Refused
 
 
 @dataclass

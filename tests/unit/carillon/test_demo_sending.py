@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from carillon.demo.api import Answer, Api
+from carillon.api import Api
+from carillon.api_answers import Answer
 from carillon.demo.sending import Patience, wait_until_ended
 from shared.process.identifiers import uuid7
 
