@@ -23,8 +23,16 @@ MEANINGS: dict[str, dict[str, str]] = {
         "`published` is what channels have in hand. Each gateway counts the whole database: take `max`.",
         "carillon_outbox_oldest_unpublished_seconds": "Above a few seconds the broker does not take what it "
         "is given. Take `max`.",
+        "carillon_oldest_due_seconds": "Published or not; that of the outbox is about the broker alone. It "
+        "rises by a second each second while nothing at all is sent; one message with long retries does that "
+        "too. Take `max`. It vanishes while the database cannot be asked.",
+        "carillon_notifications_unknown": "See *Doubts*. Take `max`.",
+        "carillon_reprocess_jobs": "`running`, `paused` or `stopped`: these did so of themselves, as their "
+        "first batch failed again, and wait for somebody to resume or cancel them. Take `max`.",
         "carillon_failures_parked": "Each is a delivery that somebody has to look at; the other kinds than "
         "`delivery` could not be read.",
+        "carillon_console_streams": "Each page that is open takes one, and hears of changes by it.",
+        "carillon_failures_closed": "Reprocessed or discarded, one by one or by a job.",
         "carillon_notifications_resolved": "`sent`: somebody knew that it went out; `resend`: it was sent "
         "once more, at the risk of a second copy.",
         "carillon_failed_open": "RabbitMQ's own page shows `failed.queue` empty, since the gateway takes "
@@ -66,6 +74,9 @@ MEANINGS: dict[str, dict[str, str]] = {
         "that decides. No attempts are spent meanwhile, messages wait. `/ready` says when a probe is due.",
         "carillon_http_requests": "By route, never by path. 5xx are ours, 503 is a dependency that is away.",
         "carillon_http_request_duration_seconds": "For `POST /api/v1/notifications` the time to accept.",
+        "carillon_broker_consumer": "0 for longer than a restart of the broker: messages of that queue go to "
+        "other replicas, or nowhere. 2 while no provider takes anything, for at most a minute at a time, or "
+        "as long as a provider has asked us to wait.",
         "carillon_broker_connections": "More than one for each purpose: connections were lost.",
         "carillon_background_task_failures": "It was started again by itself; the log has the traceback "
         "(`task.failed`).",

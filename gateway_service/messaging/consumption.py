@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.broker.interface import Broker, Consumer, Delivery
+from shared.broker.presence import Presence, hide_presence, show_presence
 from shared.database.errors import DatabaseError
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ class Consumption:
         """Consume until the consumer is closed or this is cancelled."""
         if self._consumer is None:
             self._consumer = self._broker.consume(self._queue, prefetch=self._prefetch)
+            show_presence(self._queue, self._presence)
         async for delivery in self._consumer:
             task = asyncio.create_task(self._finish(delivery))
             self._handling.add(task)
@@ -47,12 +49,16 @@ class Consumption:
     async def close(self) -> None:
         """Take nothing more, and finish what was taken, within 10 s."""
         if self._consumer is not None:
+            hide_presence(self._queue)
             await self._consumer.close()
         if self._handling:
             await asyncio.wait(self._handling, timeout=STOP_WITHIN_S)
         for task in tuple(self._handling):
             task.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)
+
+    def _presence(self) -> Presence:
+        return Presence.HELD if self.alive else Presence.MISSED
 
     async def _finish(self, delivery: Delivery) -> None:
         try:

@@ -5,13 +5,23 @@ from datetime import timedelta
 
 import structlog
 
-from gateway_service.domain.counting import FAILED_OPEN, OLDEST_UNPUBLISHED, OUTBOX
+from gateway_service.domain.counting import (
+    FAILED_OPEN,
+    OLDEST_DUE,
+    OLDEST_UNPUBLISHED,
+    OUTBOX,
+    REPROCESS_JOBS,
+    UNKNOWN,
+)
+from gateway_service.storage.backlog import count_unknown, oldest_due
 from gateway_service.storage.batches import forget_old_keys
 from gateway_service.storage.failures import count_open
 from gateway_service.storage.outbox import outbox_state
 from gateway_service.storage.partitions import ensure_partitions
+from gateway_service.storage.reprocess_jobs import count_jobs
 from shared.database.engine import Database
 from shared.process.clock import Clock
+from shared.process.stale import unsay
 
 log = structlog.get_logger()
 
@@ -51,13 +61,30 @@ class Housekeeping:
                 return forgotten
 
     async def watch(self) -> None:
-        """Gauges of the outbox and of what is parked."""
+        """Gauges of the outbox, of what is in doubt and of what is parked; while the database cannot be asked
+        they say nothing."""
         while True:
-            async with self._database.connection() as connection:
-                state = await outbox_state(connection)
-                parked = await count_open(connection)
-            OUTBOX.labels("unpublished").set(state.unpublished)
-            OUTBOX.labels("published").set(state.published)
-            OLDEST_UNPUBLISHED.set(state.oldest_s)
-            FAILED_OPEN.set(parked)
+            try:
+                await self.look()
+            except Exception:
+                unsay(OUTBOX, OLDEST_UNPUBLISHED, OLDEST_DUE, UNKNOWN, FAILED_OPEN, REPROCESS_JOBS)
+                raise
             await asyncio.sleep(GAUGES_EVERY_S)
+
+    async def look(self) -> None:
+        """Set the gauges, once. Raises DatabaseUnavailable."""
+        async with self._database.connection() as connection:
+            state = await outbox_state(connection)
+            oldest = await oldest_due(connection)
+            unknown = await count_unknown(connection)
+            parked = await count_open(connection)
+            jobs = await count_jobs(connection)
+        OUTBOX.labels("unpublished").set(state.unpublished)
+        OUTBOX.labels("published").set(state.published)
+        OLDEST_UNPUBLISHED.set(state.oldest_s)
+        for (channel, lane), age_s in oldest.items():
+            OLDEST_DUE.labels(channel.value, lane.value).set(age_s)
+        UNKNOWN.set(unknown)
+        FAILED_OPEN.set(parked)
+        for status, count in jobs.items():
+            REPROCESS_JOBS.labels(status.value).set(count)

@@ -9,6 +9,7 @@ from shared.clients.templates import TemplateClient
 from shared.clients.users import RecipientLookup, UserClient
 from shared.contracts.channels import Lane
 from shared.database.engine import Database
+from shared.delivery import metrics
 from shared.delivery.calling import Caller
 from shared.delivery.doubts import Doubts
 from shared.delivery.dry_run import DryRun
@@ -109,6 +110,7 @@ class ChannelParts(Generic[ContentT]):
             report_repeat=timedelta(seconds=settings.report_repeat_s),
         )
         self._gauges = Gauges(channel=channel, ledger=self.ledger)
+        metrics.begin(channel, providers=[provider.name for provider in providers])
 
     async def start(self) -> None:
         """Begin to deliver; nothing has to be there yet."""

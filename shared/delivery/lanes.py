@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 
 import structlog
 
 from shared.broker.interface import Broker, Consumer, Delivery
+from shared.broker.presence import Presence, hide_presence, show_presence
 from shared.broker.topology import lane_queue
 from shared.contracts.channels import Channel, Lane
 from shared.delivery.rota import Passage
@@ -62,6 +64,7 @@ class Lanes:
         """Begin to consume."""
         for lane in self._shares:
             self._open(lane)
+            show_presence(lane_queue(self._channel, lane), partial(self._presence, lane))
 
     async def deliveries(self, lane: Lane) -> AsyncIterator[Delivery]:
         """What comes from a lane, until `close`."""
@@ -105,9 +108,17 @@ class Lanes:
     async def close(self) -> None:
         """Take nothing more; what was prefetched goes back."""
         self._closed = True
+        for lane in self._shares:
+            hide_presence(lane_queue(self._channel, lane))
         await self._hand_back()
         for opened in self._opened.values():
             opened.set()
+
+    def _presence(self, lane: Lane) -> Presence:
+        consumer = self._consumers.get(lane)
+        if consumer is None:
+            return Presence.LET_GO if self._let_go else Presence.MISSED
+        return Presence.HELD if consumer.alive else Presence.MISSED
 
     def _open(self, lane: Lane) -> None:
         if lane not in self._consumers and not self._closed:

@@ -1,6 +1,12 @@
 """What a channel service counts."""
 
+from collections.abc import Iterable
+
+from shared.contracts.channels import Channel
+from shared.contracts.delivery import TERMINAL_STATES
 from shared.process.metrics import counter, gauge, histogram
+
+OUTCOMES = ("accepted", "rejected", "retryable", "throttled", "unknown")
 
 ATTEMPTS = counter(
     "delivery_attempts", "Calls of a provider by what came of them", ("channel", "provider", "outcome")
@@ -34,3 +40,12 @@ ISOLATED = counter(
     "Messages handled alone, since they are suspected of ending the process",
     ("channel",),
 )
+
+
+def begin(channel: Channel, *, providers: Iterable[str]) -> None:
+    """Have the counters that alerts watch begin at 0: a first rise from nothing is none to Prometheus."""
+    for state in TERMINAL_STATES:
+        ENDED.labels(channel.value, state.value)
+    for provider in providers:
+        for outcome in OUTCOMES:
+            ATTEMPTS.labels(channel.value, provider, outcome)

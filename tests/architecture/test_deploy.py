@@ -167,7 +167,9 @@ def test_whatever_is_asked_is_missed_when_it_is_gone() -> None:
     (panel,) = (expression for expression in expressions() if expression.startswith("count(absent(up"))
     for expression in (alert, panel):
         down = [
-            f'absent(up{{job="{job["job_name"]}"}}) or up{{job="{job["job_name"]}"}} == 0' for job in JOBS
+            f'absent(up{{job="{job["job_name"]}"}}) or up{{job="{job["job_name"]}"}} == 0'
+            for job in JOBS
+            if "metrics_path" not in job  # another page of whoever is asked anyway
         ]
         assert expression in (" or ".join(down), f"count({' or '.join(down)}) or vector(0)")
 

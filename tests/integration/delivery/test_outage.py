@@ -7,12 +7,14 @@ from itertools import pairwise
 import msgspec
 
 from shared.broker.interface import Message
+from shared.broker.presence import Presence
 from shared.broker.topology import FAILED_QUEUE, lane_queue
 from shared.contracts.channels import Channel, Lane
 from shared.contracts.delivery import DeliveryRequested, DeliveryState
 from shared.delivery.lanes import HOLD_S, Lanes
 from shared.delivery.outcomes import Accepted, Outcome, Throttled
 from shared.delivery.rota import Passage
+from shared.process.metrics import REGISTRY
 from tests.fakes.delivery import People, ScriptedProvider, Templates
 from tests.integration.delivery.conftest import ChannelUnderTest, OpenChannel
 from tests.integration.delivery.scenes import PROBLEM, RETRYABLE, WELCOME, a_recipient, a_request, until
@@ -28,6 +30,11 @@ class Time:
 
     def __call__(self) -> float:
         return self.now
+
+
+def presence() -> float | None:
+    """What the metric says of the lane's consumer."""
+    return REGISTRY.get_sample_value("carillon_broker_consumer", {"queue": LANE})
 
 
 async def publish(channel: ChannelUnderTest, *requests: DeliveryRequested) -> None:
@@ -86,6 +93,7 @@ async def test_an_outage_of_one_channel_leaves_its_messages_in_the_queue(open_ch
     )
     lanes.open()
     await lanes.look()
+    await until(lambda: presence() == Presence.HELD)
     taken: list[bytes] = []
 
     async def take() -> None:
@@ -111,6 +119,7 @@ async def test_an_outage_of_one_channel_leaves_its_messages_in_the_queue(open_ch
     state = await channel.broker.queue_state(LANE)
     assert (state.depth, state.consumers) == (9, 0)
     assert lanes.alive
+    assert presence() == Presence.LET_GO
     # From now on a lane holds one message at most, and keeps it through the next probes.
     passage[0] = Passage.ONE_PROBE
     for _ in Lane:
@@ -126,8 +135,10 @@ async def test_an_outage_of_one_channel_leaves_its_messages_in_the_queue(open_ch
     passage[0] = Passage.FREE
     await lanes.look()
     await until(lambda: len(taken) == 10)
+    assert presence() == Presence.HELD
     await lanes.close()
     await taking
+    assert presence() is None
 
 
 async def test_a_storm_of_429_is_waited_out_and_nothing_is_parked(open_channel: OpenChannel) -> None:
