@@ -17,6 +17,7 @@ def welcome_text(*, addresses: Mapping[str, str], credentials: FirstCredentials)
 Carillon is up.
 
   API        {gateway}/api/v1     (docs: {gateway}/docs)
+  Console    {gateway}/console    what is going on, and what failed: log in as CARILLON_ADMIN
   Mailbox    {mailbox}            every mail that is sent
   Push       {push}            every push message that is sent
 

@@ -3,16 +3,32 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 from fastapi import FastAPI, Request
 
-from gateway_service.api import api_keys, auth, notification_reads, notifications, resolving, templates, users
+from gateway_service.api import (
+    api_keys,
+    auth,
+    failure_jobs,
+    failures,
+    notification_reads,
+    notifications,
+    resolving,
+    templates,
+    users,
+)
 from gateway_service.api.access import AccessControl
 from gateway_service.api.client_address import client_address
+from gateway_service.console.console import Console
+from gateway_service.console.paths import FORMS, LIVE
 from gateway_service.domain.acceptance import Acceptance
 from gateway_service.domain.backlog import Backlog
 from gateway_service.domain.batches import Batches
+from gateway_service.domain.failures import Failures
 from gateway_service.domain.reading import Reading
 from gateway_service.domain.recipients import LOOKUP_TIMEOUT_S
+from gateway_service.domain.reprocess_jobs import ReprocessJobs
+from gateway_service.domain.reprocessing import Reprocessing
 from gateway_service.domain.resolving import Resolving
 from gateway_service.domain.sending import Sending
 from gateway_service.domain.submission import Submissions
@@ -44,6 +60,7 @@ def create_app(
     user_client: UserClient | None = None,
     template_client: TemplateClient | None = None,
     ledger_client: LedgerClient | None = None,
+    service_transport: httpx.AsyncBaseTransport | None = None,
 ) -> FastAPI:
     """The app; it connects to nothing before its lifespan begins, and starts whether or not its
     dependencies are there. What is passed in is started and closed with it."""
@@ -86,6 +103,7 @@ def create_app(
         for part in (template_client, submissions, post, backlog_watch):
             await part.start()
         yield
+        await console.close()
         await backlog_watch.close()
         await post.close(submissions)
         for last in (recipients, access, template_client, user_client, ledger_client, broker, database):
@@ -99,12 +117,13 @@ def create_app(
         lifespan=lifespan,
         readiness=readiness,
         internal_only=False,
-        form_paths=(API + auth.TOKEN_PATH,),
+        form_paths=(API + auth.TOKEN_PATH, FORMS),
         body_timeout_s=settings.body_timeout_s,
         admission=Admission(
             places=settings.places,
             places_per_caller=settings.places_per_caller,
             bulk_paths=frozenset({API + notifications.BATCH_PATH}),
+            stream_paths=frozenset({LIVE}),
             caller_address=lambda scope: client_address(Request(scope), settings.trusted_proxies),
         ),
     )
@@ -122,9 +141,34 @@ def create_app(
     )
     app.state.reading = Reading(database, clock)
     app.state.resolving = Resolving(database, clock)
-    for routes in (notifications, notification_reads, resolving, auth, api_keys, users, templates):
+    app.state.failures = Failures(database)
+    app.state.reprocessing = Reprocessing(
+        database, clock, failures=app.state.failures, templates=template_client, recipients=user_client
+    )
+    app.state.reprocess_jobs = ReprocessJobs(database, clock)
+    for routes in (
+        notifications,
+        notification_reads,
+        resolving,
+        failure_jobs,
+        failures,
+        auth,
+        api_keys,
+        users,
+        templates,
+    ):
         app.include_router(routes.router, prefix=API)
     app.include_router(auth.well_known_router)
+    console = Console(
+        settings,
+        database=database,
+        broker=broker,
+        failures=app.state.failures,
+        readiness=readiness,
+        clock=clock,
+        services=service_transport,
+    )
+    console.add_to(app)
     return app
 
 

@@ -23,7 +23,7 @@ def install_rabbitmq() -> bool:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     sys.stderr.write("\nInstalling RabbitMQ from the distribution, for the tests.\n")
     install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", "rabbitmq-server"]
-    with _one_at_a_time(), _services_left_alone():
+    with one_at_a_time(), _services_left_alone():
         for command in (install, ["apt-get", "-q", "update"], install):
             done = subprocess.run(command, env=environment, capture_output=True, check=False)
             if command == install and done.returncode == 0:
@@ -32,7 +32,7 @@ def install_rabbitmq() -> bool:
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[None]:
+def one_at_a_time() -> Iterator[None]:
     """Of several processes that run tests the second finds it installed."""
     with Path(tempfile.gettempdir(), "carillon-tests-installing").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

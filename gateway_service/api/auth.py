@@ -7,7 +7,8 @@ from pydantic import Field
 
 from gateway_service.api.access import CurrentAccess
 from gateway_service.api.client_address import client_address
-from gateway_service.api.forwarding import HASHING_TIMEOUT_S, INVALID_CREDENTIALS, forward
+from gateway_service.api.forwarding import HASHING_TIMEOUT_S, forward
+from gateway_service.api.password_login import log_in_by_password
 from shared.clients.peer import PeerUnavailable
 from shared.contracts.http.auth import (
     Credentials,
@@ -19,7 +20,7 @@ from shared.contracts.http.auth import (
 from shared.contracts.http.base import StrictModel
 from shared.contracts.http.users import User
 from shared.web.openapi import problem_responses
-from shared.web.problems import ApiProblem, unavailable
+from shared.web.problems import unavailable
 
 TOKEN_PATH = "/auth/token"
 _NOT_STORED = {"Cache-Control": "no-store"}  # RFC 6749, section 5.1
@@ -80,26 +81,8 @@ async def register(registration: Registration, request: Request, access: Current
 async def log_in(form: Annotated[TokenForm, Form()], request: Request, access: CurrentAccess) -> Response:
     """An access token for 24 hours, and a refresh token for the next. Limited per client address, and for
     failures per address and account."""
-    client = client_address(request, access.trusted_proxies)
-    whose = (client, form.username.lower())
-    allowance = await access.limits.spend(access.limits.token, client)
-    allowance.require()
-    (await access.limits.look(access.limits.token_failures, *whose)).require()
-    try:
-        answer = await forward(
-            access.logins,
-            "POST",
-            "/internal/v1/auth/token",
-            body=Credentials(email=form.username, password=form.password),
-            timeout_s=HASHING_TIMEOUT_S,
-        )
-    except ApiProblem as problem:
-        if problem.kind == INVALID_CREDENTIALS:
-            await access.limits.spend(access.limits.token_failures, *whose)
-        problem.headers.update(allowance.headers)
-        raise
-    answer.headers.update({**allowance.headers, **_NOT_STORED})
-    return answer
+    credentials = Credentials(email=form.username, password=form.password)
+    return await log_in_by_password(access, request, credentials)
 
 
 @router.post(

@@ -23,19 +23,20 @@ def client_address(request: Request, trusted: Sequence[Network]) -> str:
 def original_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
     """`peer` is at the other end of the connection, `forwarded` the header's lines in their order. What is
     no address ends the search: the proxy that passed it on is then the client."""
-    found = _parsed(peer)
+    found = parsed_address(peer)
     if found is None:
         return peer
     hops = [hop for line in forwarded for hop in line.split(",")]
     while hops and any(found in network for network in trusted):
-        hop = _parsed(hops.pop().strip())
+        hop = parsed_address(hops.pop().strip())
         if hop is None:
             break
         found = hop
     return str(found)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
+    """None where it is no address."""
     try:
         address = ip_address(text)
     except ValueError:

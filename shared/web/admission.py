@@ -34,13 +34,16 @@ _waiting = gauge("admission_waiting", "Requests that wait for a place", ("kind",
 @dataclass(frozen=True, kw_only=True)
 class Admission:
     """`caller_address` tells strangers apart. `bulk_paths`: of POSTs that bring many at once, whole paths.
-    `wait_s`: how long somebody waits for a place. `check_s`: how long a request whose credentials are new
-    waits for the answer to another with the same, where strangers have their part."""
+    `stream_paths`: of GETs whose answers last; their place is free again once the answer begins, so that
+    they need a bound of their own. `wait_s`: how long somebody waits for a place. `check_s`: how long a
+    request whose credentials are new waits for the answer to another with the same, where strangers have
+    their part."""
 
     places: int
     places_per_caller: int
     bulk_paths: frozenset[str]
     caller_address: Callable[[Scope], str]
+    stream_paths: frozenset[str] = frozenset()
     wait_s: float = 0.05
     check_s: float = 5.0
 
@@ -104,14 +107,13 @@ class AdmissionMiddleware:
             self._known.begin(guest.checked)
         if digest is not None:
             send = self._heeding_answer(guest, scope, send, digest)
+        if length == 0 and scope["path"] in self._admission.stream_paths:
+            send = self._leaving_at_answer(guest, send)
         receive = self._weighing(receive, guest, length, BULK_BYTES_A_PLACE if bulk else BYTES_A_PLACE)
         try:
             await self._app(scope, receive, send)
         finally:
-            self._places.leave(guest.line, guest.held)
-            self._forget(guest.caller, guest.held)
-            if guest.checked is not None:
-                self._known.end(guest.checked)
+            self._leave(guest)
 
     def _look_at(self, scope: Scope) -> tuple[bytes | None, int]:
         """A digest of the credentials, and the bytes to expect. They are not checked yet, which costs more
@@ -153,6 +155,22 @@ class AdmissionMiddleware:
             else:
                 self._forget(guest.caller, count)
         return None if admitted else self._full[guest.line]
+
+    def _leave(self, guest: _Guest) -> None:
+        """Once; later calls do nothing."""
+        if guest.held:
+            self._places.leave(guest.line, guest.held)
+            self._forget(guest.caller, guest.held)
+            guest.held = 0
+            if guest.checked is not None:
+                self._known.end(guest.checked)
+
+    def _leaving_at_answer(self, guest: _Guest, send: Send) -> Send:
+        async def send_and_leave(message: Message) -> None:
+            await send(message)
+            self._leave(guest)
+
+        return send_and_leave
 
     def _forget(self, caller: Hashable, count: int) -> None:
         left = self._callers[caller] - count

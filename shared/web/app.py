@@ -36,9 +36,12 @@ def build_app(
     """An app with problems, correlation ids, body limits, /health, /ready and /metrics; add routers to it.
 
     `internal_only`: no /docs and no /openapi.json. `form_paths`: routes that take a form in place of JSON
-    (whole paths). `body_timeout_s`: how long a body may take to come. `admission`: how much is taken in
-    hand at once; without it, everything. Where the settings have a service secret, `app.state.service_tokens`
-    issues and checks service tokens in the service's name.
+    (see BodyMiddleware). `body_timeout_s`: how long a body may take to come. `admission`: how much is taken
+    in hand at once; without it, everything. Where the settings have a service secret,
+    `app.state.service_tokens` issues and checks service tokens in the service's name.
+
+    `app.state.before_stopping` is a list of functions that are called when the process was told to stop and
+    before it waits for the answers that are under way: an answer that would last ends there.
     """
     app = FastAPI(
         title=title,
@@ -49,6 +52,8 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
     )
+    before_stopping: list[Callable[[], None]] = []
+    app.state.before_stopping = before_stopping
     if isinstance(settings, ServiceAuthSettings):
         app.state.service_tokens = ServiceTokens(settings.service_secret, settings.service_name)
     # The last that is added is the outermost.

@@ -57,7 +57,8 @@ def validated_body(request: Request, form: TypeAdapter[BodyT]) -> BodyT:
 
 
 class BodyMiddleware:
-    """Answers 408, 413, 415 and 400 itself. `form_paths` take a form in place of JSON."""
+    """Answers 408, 413, 415 and 400 itself. `form_paths` take a form in place of JSON:
+    whole paths, and everything below one that ends with a slash."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class BodyMiddleware:
         self._max_bytes = max_bytes
         self._read_timeout_s = read_timeout_s
         self._form_paths = frozenset(form_paths)
+        self._form_folders = tuple(path for path in form_paths if path.endswith("/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -123,7 +125,7 @@ class BodyMiddleware:
         return b"".join(chunks)
 
     def _check(self, scope: Scope, body: bytes) -> None:
-        is_form = scope["path"] in self._form_paths
+        is_form = scope["path"] in self._form_paths or scope["path"].startswith(self._form_folders)
         wanted = _FORM_TYPE if is_form else "application/json"
         types = set(_headers(scope, b"content-type"))
         media_type, _, parameters = (types.pop() if len(types) == 1 else "").partition(";")

@@ -52,6 +52,7 @@ def serve(app: FastAPI, settings: ProcessSettings) -> None:
             timeout_graceful_shutdown=GRACE_S,
         ),
         stall_limit_s=settings.stall_limit_s,
+        before_stopping=app.state.before_stopping,
     )
     _calm_collector()
 
@@ -78,9 +79,12 @@ class _Server(QuietServer):
     """Says when it listens, in our words; uvicorn's own are logged from warnings upwards. Ends the process
     where its loop stands still."""
 
-    def __init__(self, config: uvicorn.Config, *, stall_limit_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, stall_limit_s: float, before_stopping: Sequence[Callable[[], None]]
+    ) -> None:
         super().__init__(config)
         self._stall_limit_s = stall_limit_s
+        self._before_stopping = before_stopping
         self._watching: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -89,6 +93,12 @@ class _Server(QuietServer):
         if self.started:
             self._watching = asyncio.create_task(watch(self._stall_limit_s))
             log.info("service.started", host=self.config.host, port=self.config.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for answers that are under way, after those that would last were told to end."""
+        for tell in self._before_stopping:
+            tell()
+        await super().shutdown(sockets)
 
 
 def run_service(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.responses import StreamingResponse
 
 from shared.web.app import build_app
 from shared.web.health import Readiness
@@ -22,7 +23,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(settings: DemoSettings) -> FastAPI:
-    """One route that takes a body, and one that takes its time."""
+    """One route that takes a body, one that takes its time, and one whose answer lasts."""
     app = build_app(
         settings=settings,
         title="Demo",
@@ -41,6 +42,18 @@ def create_app(settings: DemoSettings) -> FastAPI:
         print("slow began", flush=True)
         await asyncio.sleep(1)
         return "done"
+
+    told = asyncio.Event()
+    app.state.before_stopping.append(told.set)
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def words() -> AsyncIterator[str]:
+            yield "hello\n"
+            await told.wait()
+            yield "farewell\n"
+
+        return StreamingResponse(words())
 
     @app.get("/hang")
     async def hang() -> str:

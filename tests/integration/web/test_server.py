@@ -116,6 +116,15 @@ def test_a_signal_lets_requests_finish_and_ends_well(signal_number: int) -> None
     assert any("lifespan ended" in line for line in running.lines)
 
 
+def test_an_answer_that_would_last_ends_when_the_process_is_told_to_stop() -> None:
+    with service() as running, httpx.stream("GET", f"{running.url}/stream", timeout=10) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "hello"
+        running.process.send_signal(signal.SIGTERM)
+        assert list(lines) == ["farewell"]
+        assert running.process.wait(30) == 0
+
+
 def test_a_process_that_hangs_in_one_request_ends_itself_and_says_where() -> None:
     with service(stall_limit_s="1") as running:
         with pytest.raises(httpx.HTTPError):

@@ -72,7 +72,7 @@ def demo_app(*, readiness: Readiness | None = None, max_body_bytes: int = 10_000
         lifespan=lifespan,
         readiness=readiness or Readiness(),
         internal_only=False,
-        form_paths=("/api/v1/form",),
+        form_paths=("/api/v1/form", "/pages/"),
         max_body_bytes=max_body_bytes,
     )
     things = APIRouter(prefix="/things", responses=problem_responses(404))

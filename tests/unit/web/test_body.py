@@ -138,6 +138,14 @@ async def test_the_form_route_takes_a_form_and_no_other_does() -> None:
     assert (as_json.status_code, as_json.headers["accept"]) == (415, "application/x-www-form-urlencoded")
 
 
+async def test_below_a_folder_of_forms_everything_takes_one() -> None:
+    async with client_of(demo_app()) as client:
+        # No such route, that is: the body was taken.
+        assert (await client.post("/pages/some/where", data={"name": "ann"})).status_code == 404
+        assert (await client.post("/pages/some/where", json={"name": "ann"})).status_code == 415
+        assert (await client.post("/pages", data={"name": "ann"})).status_code == 415
+
+
 @pytest.mark.parametrize("coding", ["gzip", "identity, br", "Deflate"])
 async def test_a_coded_body_is_refused(coding: str) -> None:
     async with client_of(demo_app()) as client:

@@ -1,0 +1,72 @@
+"""What every service says of itself: the gateway directly, the others at their /ready."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import httpx
+import msgspec
+
+from gateway_service.domain.overview import ServiceState
+from shared.process.redaction import scrub
+from shared.web.health import Readiness, ReadinessReport
+
+WITHIN_S = 1.5
+_BREAKER = "breaker "
+
+
+class ServiceStates:
+    """`urls` by the name of the service. Where one has several processes, each time one of them answers."""
+
+    def __init__(
+        self,
+        own: tuple[str, Readiness],
+        urls: Mapping[str, str],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._name, self._own = own
+        self._urls = {name: url.rstrip("/") for name, url in urls.items()}
+        self._http = httpx.AsyncClient(
+            transport=transport, timeout=httpx.Timeout(WITHIN_S), trust_env=False, follow_redirects=False
+        )
+
+    async def all(self) -> Sequence[ServiceState]:
+        """All at once; raises nothing that a service can cause."""
+        return await asyncio.gather(
+            self._of_our_own(), *(self._ask(name, url) for name, url in self._urls.items())
+        )
+
+    async def close(self) -> None:
+        """Close kept connections."""
+        await self._http.aclose()
+
+    async def _of_our_own(self) -> ServiceState:
+        return _state(self._name, await self._own.report(self._name))
+
+    async def _ask(self, name: str, url: str) -> ServiceState:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                answer = await self._http.get(f"{url}/ready")
+            report = msgspec.json.decode(answer.content, type=ReadinessReport)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, msgspec.DecodeError) as error:
+            reason = scrub(str(error)) or type(error).__name__
+            return ServiceState(name=name, status="no_answer", missing=(("service", reason),), breakers=())
+        return _state(name, report)
+
+
+def _state(name: str, report: ReadinessReport) -> ServiceState:
+    checks = report.checks.items()
+    return ServiceState(
+        name=name,
+        status="ready" if report.status == "ready" else "not_ready",
+        missing=tuple(
+            (check, result.detail or "not there")
+            for check, result in checks
+            if not result.ok and not check.startswith(_BREAKER)
+        ),
+        breakers=tuple(
+            (check.removeprefix(_BREAKER), None if result.ok else result.detail or "open")
+            for check, result in checks
+            if check.startswith(_BREAKER)
+        ),
+    )
