@@ -2,15 +2,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from tests.rabbitmq_package import may_install, one_at_a_time
+from tests.debian import install, may_install
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _QUIET = (
@@ -29,10 +27,8 @@ def find_chromium() -> str:
     """Its path. Where there is none the test is skipped, or fails with CI=true."""
     given = os.environ.get("CARILLON_TEST_CHROMIUM")
     found = given or _on_path()
-    if found is None and may_install():
-        sys.stderr.write("\nInstalling Chromium from the distribution, for the tests.\n")
-        with one_at_a_time():
-            found = _on_path() or _installed()
+    if found is None and may_install() and install("chromium", "fonts-liberation", program="chromium"):
+        found = _on_path()
     if found is not None:
         return found
     reason = "There is no Chromium: the pages were not looked at."
@@ -53,13 +49,3 @@ async def running_chromium() -> AsyncIterator[Browser]:
 
 def _on_path() -> str | None:
     return next((path for name in _NAMES if (path := shutil.which(name))), None)
-
-
-def _installed() -> str | None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", "chromium"]
-    for command in (install, ["apt-get", "-q", "update"], install):
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        if command == install and done.returncode == 0:
-            break
-    return _on_path()

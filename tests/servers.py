@@ -17,9 +17,9 @@ from carillon.embedded.rabbitmq import EmbeddedRabbitMQ, find_rabbitmq
 from carillon.embedded.redis import EmbeddedRedis
 from carillon.setup_error import SetupError
 from shared.database.migrations import migrate
+from tests.debian import install, may_install
 from tests.given_servers import GivenPostgres, GivenRabbitMQ, major_version
 from tests.rabbitmq_container import ContainerRabbitMQ, docker_answers
-from tests.rabbitmq_package import install_rabbitmq, may_install
 from tests.rabbitmq_unpacked import UnpackedRabbitMQ
 
 PASSWORD = "tests"
@@ -113,7 +113,7 @@ def running_rabbitmq(folder: Path) -> Iterator[EmbeddedRabbitMQ]:
         if docker_answers():
             server = ContainerRabbitMQ(folder=folder)
         elif may_install():
-            install_rabbitmq()
+            install("rabbitmq-server", program="rabbitmq-server")
         else:
             server = UnpackedRabbitMQ(folder=folder)
     with _started(server):

@@ -1,4 +1,4 @@
-"""As root on Debian: RabbitMQ from the distribution, where there is no other."""
+"""As root on Debian, what tests need and the machine has not: from the distribution."""
 
 import fcntl
 import os
@@ -18,22 +18,24 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def install_rabbitmq() -> bool:
-    """Whether it is there now. The node that Debian would start at once is not started."""
+def install(*packages: str, program: str) -> bool:
+    """Whether `program` is there now; of several processes that run tests the second finds it installed. A
+    service that Debian would start at once is not started."""
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    sys.stderr.write("\nInstalling RabbitMQ from the distribution, for the tests.\n")
-    install = ["apt-get", "-q", "install", "-y", "--no-install-recommends", "rabbitmq-server"]
-    with one_at_a_time(), _services_left_alone():
-        for command in (install, ["apt-get", "-q", "update"], install):
-            done = subprocess.run(command, env=environment, capture_output=True, check=False)
-            if command == install and done.returncode == 0:
+    command = ["apt-get", "-q", "install", "-y", "--no-install-recommends", *packages]
+    with _one_at_a_time(), _services_left_alone():
+        if shutil.which(program) is not None:
+            return True
+        sys.stderr.write(f"\nInstalling {packages[0]} from the distribution, for the tests.\n")
+        for step in (command, ["apt-get", "-q", "update"], command):
+            done = subprocess.run(step, env=environment, capture_output=True, check=False)
+            if step == command and done.returncode == 0:
                 return True
     return False
 
 
 @contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Of several processes that run tests the second finds it installed."""
+def _one_at_a_time() -> Iterator[None]:
     with Path(tempfile.gettempdir(), "carillon-tests-installing").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
