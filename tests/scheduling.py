@@ -38,6 +38,8 @@ def group_of(nodeid: str) -> str:
     """The group of a test, by where it is and what it names; a wrong one costs a second start, no more."""
     path, _, rest = nodeid.partition("::")
     named = re.search("rabbitmq-4|rabbitmq|postgres", rest)
+    if path == "tests/e2e/test_failed_queue.py":
+        path = "tests/integration/crashing/"  # the same servers, and the same way to start services
     if path.startswith("tests/e2e/") and path != "tests/e2e/test_up.py":
         return "on_rabbitmq" if "rabbitmq" in rest else "on_postgres"
     if path.startswith("tests/integration/broker/") and named is not None and "[" in rest:

@@ -61,7 +61,7 @@ def pause(id: Job, shown: Shown) -> None:  # noqa: A002 -- as above
 
 
 def resume(id: Job, shown: Shown) -> None:  # noqa: A002 -- as above
-    """Let a job go on that was paused or has stopped; it begins with a few anew."""
+    """Let a job go on that was paused or has stopped; one that stopped begins with a few anew."""
     _tell(id, "resume", shown)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from gateway_service.domain.recipients import RecipientSource
@@ -9,6 +10,7 @@ from gateway_service.domain.sendability import Sendability, sendability
 from gateway_service.storage.failure_reads import count_failures
 from gateway_service.storage.failure_selection import FailureSelection
 from gateway_service.storage.likely_duplicates import said_already
+from gateway_service.storage.partitions import created_at
 from gateway_service.storage.reprocessing import Candidate, read_candidates
 from shared.clients.peer import PeerError
 from shared.contracts.http.reprocessing import EXAMINED_AT_MOST, BulkReprocessRequest, DryRun
@@ -17,6 +19,8 @@ from shared.database.engine import Database
 from shared.delivery.consent import Suppress, decide
 from shared.process.clock import Clock
 
+SAME_WITHIN = timedelta(hours=1)
+"""As in storage/likely_duplicates.py: a sender that asks twice does so within minutes."""
 CHUNK = 500
 """Failures looked at in one go: the user service takes a question about 1,000 people."""
 
@@ -38,18 +42,17 @@ class DryRuns:
         found = Counter[Sendability]()
         opted_out, duplicates, examined, after = 0, 0, 0, UUID(int=0)
         everybody_known = True
-        seen: set[tuple[str, str, str]] = set()
-        handled: set[UUID] = set()
+        said_here = SaidHere()
         while examined < min(wanted, EXAMINED_AT_MOST):
             size = min(CHUNK, wanted - examined, EXAMINED_AT_MOST - examined)
             async with self._database.connection() as connection:
                 chunk = await read_candidates(connection, condition.and_("f.id > {}", after), limit=size)
                 if not chunk:
                     break
-                said = await said_already(connection, _notifications(chunk))
+                said = await said_already(connection, notifications_of(chunk))
             after = chunk[-1].id
             examined += len(chunk)
-            ready = self._ready(chunk, found, handled)
+            ready = self._ready(chunk, found)
             wishes = await self._wishes(ready)
             everybody_known = everybody_known and wishes is not None
             for candidate in ready:
@@ -57,9 +60,8 @@ class DryRuns:
                     found[Sendability.READY] -= 1
                     opted_out += 1
                     continue
-                words = said_to(candidate)
-                duplicates += candidate.notification_id in said or words in seen
-                seen.add(words)
+                repeats = said_here.repeats(candidate)
+                duplicates += repeats or candidate.notification_id in said
         return DryRun(
             matching=matching,
             examined=examined,
@@ -71,20 +73,15 @@ class DryRuns:
             likely_duplicates=duplicates,
         )
 
-    def _ready(
-        self, chunk: Iterable[Candidate], found: Counter[Sendability], handled: set[UUID]
-    ) -> list[Candidate]:
-        """Counts each; those that can be sent, once for each notification: its devices are sent to
-        together."""
+    def _ready(self, chunk: Iterable[Candidate], found: Counter[Sendability]) -> list[Candidate]:
+        """Counts each; those that can be sent."""
         now = self._clock.now()
         ready: list[Candidate] = []
         for candidate in chunk:
             standing = sendability(candidate, now=now)
             found[standing] += 1
-            if standing is Sendability.READY and candidate.notification_id not in handled:
+            if standing is Sendability.READY:
                 ready.append(candidate)
-                if candidate.notification_id is not None:
-                    handled.add(candidate.notification_id)
         return ready
 
     async def _wishes(self, candidates: Sequence[Candidate]) -> RecipientAnswer | None:
@@ -110,8 +107,9 @@ class DryRuns:
         return isinstance(decision, Suppress)
 
 
-def _notifications(chunk: Iterable[Candidate]) -> list[UUID]:
-    return [item.notification_id for item in chunk if item.notification_id is not None]
+def notifications_of(candidates: Iterable[Candidate]) -> list[UUID]:
+    """Theirs; what could not be read has none."""
+    return [item.notification_id for item in candidates if item.notification_id is not None]
 
 
 def _address(candidate: Candidate) -> Address | None:
@@ -127,7 +125,21 @@ def _person(candidate: Candidate, answer: RecipientAnswer) -> Recipient | None:
     return answer.by_id.get(str(candidate.user_id))
 
 
-def said_to(candidate: Candidate) -> tuple[str, str, str]:
-    """The same for the same message to the same recipient."""
-    channel = "" if candidate.channel is None else candidate.channel.value
-    return channel, str(candidate.address or candidate.user_id), candidate.words
+class SaidHere:
+    """What others of the failures say that are looked at, to the same recipient, an hour before or later; the
+    devices of one notification are no repetition of each other."""
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[str, str, str], UUID] = {}
+
+    def repeats(self, candidate: Candidate) -> bool:
+        """Whether it does; it counts as said from now on."""
+        if candidate.notification_id is None:
+            return False
+        channel = "" if candidate.channel is None else candidate.channel.value
+        key = (channel, str(candidate.address or candidate.user_id), candidate.words)
+        latest = self._latest.get(key)
+        self._latest[key] = max(latest or candidate.notification_id, candidate.notification_id)
+        if latest is None or latest == candidate.notification_id:
+            return False
+        return created_at(latest) > created_at(candidate.notification_id) - SAME_WITHIN

@@ -11,7 +11,7 @@ from shared.contracts.delivery import DeliveryRequested, InlineMessage, Template
 from shared.contracts.http.failures import FailedMessage, RawMessage
 
 MASK = "•••"
-_PLACE = re.compile(r'^\s*(?:[|+]\s*)?File ".*", line \d+, in \S+$')
+_PLACE = re.compile(r'^\s*(?:[|+]\s*)?File "[\w./<>-]+", line \d+, in [\w<>]+$')
 _HEADING = re.compile(r"^\s*(?:[|+-]\s*)*(?:Exception Group )?Traceback \(most recent call last\):$")
 _KIND = re.compile(
     r"^(\s*(?:[|+-]\s*)*[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Group|Warning))(?::.*)?$"

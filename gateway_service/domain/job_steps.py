@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from gateway_service.domain.counting import CLOSED_FAILURES
-from gateway_service.domain.dry_run import said_to
+from gateway_service.domain.dry_run import SaidHere, notifications_of
 from gateway_service.domain.reprocess_jobs import note_job_act
 from gateway_service.domain.sendability import Sendability, sendability
 from gateway_service.storage.job_outcomes import first_batch_outcomes, settle_outcomes
@@ -50,6 +50,8 @@ async def take_step(database: Database, clock: Clock, identifier: UUID, *, token
         if job.status is JobStatus.RUNNING:
             wanted = min(at_most, MOST_AT_ONCE)
             if job.phase is JobPhase.FIRST_BATCH:
+                # At once, unless the pace is slower than that in a second.
+                wanted = FIRST_BATCH if job.per_second >= FIRST_BATCH else wanted
                 wanted = min(wanted, FIRST_BATCH - len(job.first_batch))
             if wanted > 0:
                 job, batch = await _some_more(connection, job, wanted, now=clock.now())
@@ -102,9 +104,14 @@ async def _judged(connection: Connection, job: Job, *, size: int, now: datetime)
 
 async def _some_more(connection: Connection, job: Job, wanted: int, *, now: datetime) -> tuple[Job, _Batch]:
     wanted = wanted if job.left is None else min(wanted, job.left)
-    found = await read_candidates(connection, job.rest, limit=wanted) if wanted > 0 else []
+    found: list[Candidate] = []
+    for condition in job.rest:
+        if wanted > 0 and not found:
+            found = await read_candidates(connection, condition, limit=wanted)
     if not found:
         # A first batch may be smaller than it is meant to be: then it is all there was.
+        # Nothing more is looked for while its outcome is waited for.
+        job = replace(job, position=max(job.position, job.again_until_id or job.until_id))
         job = await _judged(connection, job, size=len(job.first_batch), now=now)
         if job.status is not JobStatus.RUNNING or (job.phase is JobPhase.FIRST_BATCH and job.first_batch):
             return job, _NOTHING
@@ -117,7 +124,7 @@ async def _some_more(connection: Connection, job: Job, wanted: int, *, now: date
     released: list[UUID] = []
     if ready:
         released = await release(connection, ready, by=job.created_by, at=now, job_id=job.id)
-    skipped = max(0, len(found) - len(released))
+    skipped = len({candidate.id for candidate in found} - set(released))
     first_batch = job.first_batch
     if job.phase is JobPhase.FIRST_BATCH:
         first_batch = (*first_batch, *released)
@@ -126,6 +133,7 @@ async def _some_more(connection: Connection, job: Job, wanted: int, *, now: date
         position=found[-1].id,
         released=job.released + len(released),
         skipped=job.skipped + skipped,
+        total=max(job.total, job.looked_at + len(released) + skipped),
         first_batch=first_batch,
     )
     return moved, _Batch(released=tuple(released), skipped=skipped)
@@ -137,12 +145,6 @@ async def _chosen(
     """The notifications to release."""
     ready = [item for item in candidates if sendability(item, now=now) is Sendability.READY]
     if job.skip_likely_duplicates:
-        ids = [item.notification_id for item in ready if item.notification_id is not None]
-        said = await said_already(connection, ids)
-        once = {said_to(item): item.notification_id for item in reversed(ready)}
-        ready = [
-            item
-            for item in ready
-            if item.notification_id not in said and once[said_to(item)] == item.notification_id
-        ]
-    return sorted({item.notification_id for item in ready if item.notification_id is not None})
+        said, said_here = await said_already(connection, notifications_of(ready)), SaidHere()
+        ready = [item for item in ready if not said_here.repeats(item) and item.notification_id not in said]
+    return sorted(set(notifications_of(ready)))

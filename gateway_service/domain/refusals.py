@@ -103,6 +103,14 @@ class StillInProgress(Refused):
     TITLE = "The notification is still in work"
 
 
+class OthersFailedToo(Refused):
+    """A new address would take the place of every device of the notification."""
+
+    STATUS = 409
+    KIND = "others_failed_too"
+    TITLE = "Other devices of it failed, too"
+
+
 class NotReprocessable(Refused):
     """There is nothing that could be sent."""
 

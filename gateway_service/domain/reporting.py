@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from gateway_service.domain.counting import REPORTS
+from gateway_service.domain.counting import PARKED, REPORTS
 from gateway_service.domain.status import (
     RANKS,
     Standing,
@@ -21,10 +21,12 @@ from gateway_service.storage.failures import FailedDelivery, keep_failure
 from gateway_service.storage.notifications import TimelineEntry
 from gateway_service.storage.outbox import RunKey
 from gateway_service.storage.reporting import (
+    MAY_HAVE_TAKEN,
     Change,
     LockedNotification,
     TargetRow,
     close_runs,
+    close_what_was_taken,
     load_earlier_states,
     load_targets,
     lock_notifications,
@@ -32,7 +34,7 @@ from gateway_service.storage.reporting import (
     open_runs,
     store_reports,
 )
-from shared.contracts.delivery import DeliveryReported
+from shared.contracts.delivery import DeliveryReported, DeliveryState
 from shared.contracts.http.notification_answers import NotificationStatus as Status
 from shared.database.engine import Connection, Database
 from shared.database.errors import DatabaseUnavailable
@@ -42,6 +44,7 @@ log = structlog.get_logger()
 _TRIES = 3
 _UNRELEASED = frozenset({Status.ACCEPTED, Status.SCHEDULED, Status.DEFERRED})
 _DEFERRED_WITHOUT_TIME = timedelta(minutes=1)
+_OTHERS_WAIT = "For others of its addresses or devices it is deferred."
 
 
 async def apply_reports(
@@ -75,10 +78,18 @@ async def apply_reports(
                 opened.append((key[0], change.run, standing.deferred_until or now + _DEFERRED_WITHOUT_TIME))
     if changes:
         await move(connection, changes)
+    # Looked at only where a failure stood: a late yes is rare, and every report comes this way.
+    taken = [
+        (report.notification_id, report.run, report.target)
+        for report in kept
+        if report.state is DeliveryState.SENT and locked[report.notification_id].status is Status.FAILED
+    ]
+    if taken:
+        await close_what_was_taken(connection, taken)
     if closed:
         await close_runs(connection, closed)
     if opened:
-        await open_runs(connection, opened)
+        await open_runs(connection, opened, left_out=MAY_HAVE_TAKEN)
     for report in kept:
         REPORTS.labels(report.channel.value, report.state.value).inc()
     return closed
@@ -114,11 +125,12 @@ def _change(
     *,
     now: datetime,
 ) -> Change | None:
-    """What the notification becomes; None where it stays as it is. A deferral opens the next run."""
+    """What the notification becomes; None where it stays as it is. A deferral of any target opens the next
+    run, also where the status stays, since another target took it."""
     status = advance(current.status, standing.status)
     # A status that stays against what is reported keeps its words, too.
     spoken = standing if status is standing.status else current
-    deferred = standing.closed and status is Status.DEFERRED
+    deferred = standing.some_wait
     doubtful = standing.possible_duplicate and not current.possible_duplicate
     if status is current.status and spoken.error == current.error and not doubtful and not deferred:
         return None
@@ -128,7 +140,8 @@ def _change(
             # The report overtook the relay's own note that the broker has it.
             started = min((attempt.started_at for attempt in report.attempts), default=report.occurred_at)
             timeline.append(TimelineEntry(status=Status.QUEUED, at=started))
-        timeline.append(TimelineEntry(status=status, at=report.occurred_at, detail=standing.error))
+        detail = standing.error if status is Status.DEFERRED or not deferred else _OTHERS_WAIT
+        timeline.append(TimelineEntry(status=status, at=report.occurred_at, detail=detail))
     return Change(
         id=key[0],
         status=status,
@@ -149,15 +162,27 @@ async def take_over(
     failure: FailedDelivery | None = None,
 ) -> list[RunKey]:
     """Apply reports in one transaction, and keep the failure they tell of, if any; the runs that this
-    closes. Repeated where another
-    transaction is in the way. Raises DatabaseUnavailable, and what the data cause: nothing has changed."""
+    closes. Repeated where another transaction is in the way. Raises DatabaseUnavailable, and what the data
+    cause: nothing has changed."""
     for _ in range(_TRIES):
         try:
             async with database.transaction() as connection:
                 closed = await apply_reports(connection, reports, now=now)
-                if failure is not None:
-                    await keep_failure(connection, failure)
+                kept = failure is not None and await keep_failure(connection, failure)
+            if failure is not None and kept:
+                _tell(failure)
             return closed
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             log.info("reports.repeated", count=len(reports))
     raise DatabaseUnavailable("other transactions are in the way")
+
+
+def _tell(failure: FailedDelivery) -> None:
+    """Once: a ledger repeats what it had no receipt for."""
+    PARKED.labels("delivery").inc()
+    report = failure.parked.report
+    log.warning(
+        "notification.parked",
+        notification_id=str(report.notification_id),
+        error_kind=None if report.problem is None else report.problem.kind,
+    )

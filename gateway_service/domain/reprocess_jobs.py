@@ -12,7 +12,7 @@ from gateway_service.domain.failures import owner_of
 from gateway_service.domain.refusals import JobIsOver, NotFound
 from gateway_service.storage.failure_reads import count_failures
 from gateway_service.storage.failure_selection import FailureSelection
-from gateway_service.storage.operator_acts import Act, note_act
+from gateway_service.storage.operator_acts import Act, note_acts
 from gateway_service.storage.reprocess_jobs import Job, find_job, insert_job, list_jobs, save_job
 from shared.contracts.http.base import Page, PageQuery, page_of
 from shared.contracts.http.failures import FailureFilter, OperatorAct
@@ -53,6 +53,7 @@ class ReprocessJobs:
                 skip_likely_duplicates=request.skip_likely_duplicates,
                 position=UUID(int=0),
                 until_id=uuid7(),
+                again_until_id=None,
                 total=matching,
                 released=0,
                 skipped=0,
@@ -135,7 +136,7 @@ async def note_job_act(
     """Into the audit log, within the transaction of the act."""
     if detail is None and act is OperatorAct.JOB_STARTED:
         detail = f"{job.total} failures: {job.filter.model_dump_json(exclude_none=True)}"
-    await note_act(connection, Act(at=at, by=by, act=act, owner=job.owner, job_id=job.id, detail=detail))
+    await note_acts(connection, [Act(at=at, by=by, act=act, owner=job.owner, job_id=job.id, detail=detail)])
 
 
 async def _found(
@@ -152,7 +153,7 @@ async def _paused(_connection: Connection, job: Job, _now: datetime) -> Job:
 
 
 async def _resumed(connection: Connection, job: Job, _now: datetime) -> Job:
-    """One that was stopped takes what has failed again, or newly, with it."""
+    """One that was stopped takes what it had sent, and has failed again, with it."""
     if job.status is JobStatus.PAUSED:
         return replace(job, status=JobStatus.RUNNING)
     anew = replace(
@@ -161,9 +162,12 @@ async def _resumed(connection: Connection, job: Job, _now: datetime) -> Job:
         phase=JobPhase.FIRST_BATCH,
         first_batch=(),
         reason=None,
-        until_id=uuid7(),
+        again_until_id=uuid7(),
     )
-    left = await count_failures(connection, anew.rest, most=anew.left)
+    left = 0
+    for condition in anew.rest:
+        left += await count_failures(connection, condition, most=anew.left)
+    left = left if anew.left is None else min(left, anew.left)
     return replace(anew, total=anew.looked_at + left)
 
 

@@ -22,18 +22,20 @@ from gateway_service.domain.refusals import (
     NotNow,
     NotOpen,
     NotReprocessable,
+    OthersFailedToo,
     StillInProgress,
     invalid,
 )
 from gateway_service.domain.sendability import refusal_of, sendability
 from gateway_service.storage.failure_reads import count_failures
 from gateway_service.storage.failure_selection import FailureSelection, by_id
-from gateway_service.storage.operator_acts import Act, note_act
+from gateway_service.storage.operator_acts import Act, note_acts
 from gateway_service.storage.reprocessing import (
     Candidate,
     Wording,
     close_as_discarded,
     lock_candidates,
+    open_failures,
     read_candidates,
     read_wording,
     release,
@@ -92,17 +94,23 @@ class Reprocessing:
         async with self._database.transaction() as connection:
             now = self._clock.now()
             candidate, notification_id = await _locked_and_sendable(connection, identifier, now=now)
+            readdressed = changes is not None and changes.to is not None
+            if readdressed:
+                await _require_no_others(connection, notification_id)
             if words is not None:
                 await reword(connection, notification_id, words)
-            await release(connection, [notification_id], by=principal.name, at=now, job_id=None)
-            await self._note(
+            closed = await release(
                 connection,
-                candidate,
-                OperatorAct.REPROCESSED,
-                principal,
-                detail=f"Changed: {', '.join(changed)}" if changed else None,
+                [notification_id],
+                by=principal.name,
+                at=now,
+                job_id=None,
+                to_a_new_address=readdressed,
             )
-        CLOSED_FAILURES.labels("reprocessed").inc()
+            act = _act(candidate, OperatorAct.REPROCESSED, principal, at=now)
+            detail = f"Changed: {', '.join(changed)}" if changed else None
+            await note_acts(connection, [replace(act, failure_id=one, detail=detail) for one in closed])
+        CLOSED_FAILURES.labels("reprocessed").inc(len(closed))
         log.info(
             "failure.reprocessed",
             failure_id=str(identifier),
@@ -121,8 +129,10 @@ class Reprocessing:
                 raise NotOpen("Somebody has reprocessed or discarded it already.")
             if found[0].in_work:
                 raise StillInProgress("Another address or device of it is still in work: wait for its end.")
-            await close_as_discarded(connection, [identifier], by=principal.name, at=self._clock.now())
-            await self._note(connection, found[0], OperatorAct.DISCARDED, principal, detail=reason)
+            now = self._clock.now()
+            await close_as_discarded(connection, [identifier], by=principal.name, at=now)
+            act = _act(found[0], OperatorAct.DISCARDED, principal, at=now)
+            await note_acts(connection, [replace(act, detail=reason)])
         CLOSED_FAILURES.labels("discarded").inc()
         log.info("failure.discarded", failure_id=str(identifier), by=principal.name)
         return await self._failures.one(identifier, principal)
@@ -146,11 +156,10 @@ class Reprocessing:
                     if candidate.status is FailureStatus.OPEN and not candidate.in_work
                 ]
                 ids = [candidate.id for candidate in open_ones]
-                await close_as_discarded(connection, ids, by=principal.name, at=self._clock.now())
-                for candidate in open_ones:
-                    await self._note(
-                        connection, candidate, OperatorAct.DISCARDED, principal, detail=request.reason
-                    )
+                now = self._clock.now()
+                await close_as_discarded(connection, ids, by=principal.name, at=now)
+                acts = [_act(one, OperatorAct.DISCARDED, principal, at=now) for one in open_ones]
+                await note_acts(connection, [replace(act, detail=request.reason) for act in acts])
             discarded += len(ids)
             CLOSED_FAILURES.labels("discarded").inc(len(ids))
             log.info("failures.discarded", count=len(ids), by=principal.name)
@@ -171,28 +180,6 @@ class Reprocessing:
         if not found:
             raise NotFound(ABSENT)
         return found[0]
-
-    async def _note(
-        self,
-        connection: Connection,
-        candidate: Candidate,
-        act: OperatorAct,
-        principal: Principal,
-        *,
-        detail: str | None,
-    ) -> None:
-        await note_act(
-            connection,
-            Act(
-                at=self._clock.now(),
-                by=principal.name,
-                act=act,
-                owner=candidate.owner,
-                failure_id=candidate.id,
-                notification_id=candidate.notification_id,
-                detail=detail,
-            ),
-        )
 
     async def _words(self, candidate: Candidate, changes: FailureChanges) -> Wording:
         """What it is to say from now on, and to where."""
@@ -247,3 +234,21 @@ async def _locked_and_sendable(
     if found[0].notification_id is None:
         raise NotFound(ABSENT)
     return found[0], found[0].notification_id
+
+
+async def _require_no_others(connection: Connection, notification_id: UUID) -> None:
+    if await open_failures(connection, notification_id) > 1:
+        raise OthersFailedToo(
+            "A new address would take their place: send it again without `to`, or discard the others first."
+        )
+
+
+def _act(candidate: Candidate, act: OperatorAct, principal: Principal, *, at: datetime) -> Act:
+    return Act(
+        at=at,
+        by=principal.name,
+        act=act,
+        owner=candidate.owner,
+        failure_id=candidate.id,
+        notification_id=candidate.notification_id,
+    )

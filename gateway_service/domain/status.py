@@ -67,7 +67,8 @@ class TargetState:
 class Standing:
     """What the targets of a run come to. `closed`: the run is over for every target.
 
-    `deferred_until` is set in status `deferred` alone.
+    `some_wait`: it is, and some of them are deferred, whatever the others say: these want another run, at
+    `deferred_until`, where that is known.
     """
 
     status: Status
@@ -75,6 +76,7 @@ class Standing:
     error: str | None
     error_kind: str | None
     possible_duplicate: bool
+    some_wait: bool
     deferred_until: datetime | None
 
 
@@ -91,6 +93,8 @@ def aggregate(targets: Sequence[TargetState]) -> Standing:
     expected = max(target.expected for target in targets)
     closed = len(targets) >= expected and all(target.state in TERMINAL_STATES for target in targets)
     status, decisive = _decide(targets, closed=closed)
+    waiting = [target for target in targets if closed and target.state is DeliveryState.DEFERRED]
+    times = [target.deferred_until for target in waiting if target.deferred_until is not None]
     explained = status is not Status.SENT and decisive is not None
     return Standing(
         status=status,
@@ -98,7 +102,8 @@ def aggregate(targets: Sequence[TargetState]) -> Standing:
         error=decisive.error if explained and decisive else None,
         error_kind=decisive.error_kind if explained and decisive else None,
         possible_duplicate=any(target.possible_duplicate for target in targets),
-        deferred_until=_latest(targets) if status is Status.DEFERRED else None,
+        some_wait=bool(waiting),
+        deferred_until=max(times, default=None),
     )
 
 
@@ -135,10 +140,6 @@ def _decide(targets: Sequence[TargetState], *, closed: bool) -> tuple[Status, Ta
 
 def _first(targets: Iterable[TargetState], state: DeliveryState) -> TargetState | None:
     return next((target for target in targets if target.state is state), None)
-
-
-def _latest(targets: Iterable[TargetState]) -> datetime | None:
-    return max((target.deferred_until for target in targets if target.deferred_until), default=None)
 
 
 def advance(current: Status, computed: Status) -> Status:

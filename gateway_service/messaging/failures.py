@@ -55,12 +55,6 @@ class Failures:
             )
             self._receipts.offer(parked.report)  # the ledger need not repeat it
             return
-        PARKED.labels("delivery").inc()
-        log.warning(
-            "notification.parked",
-            notification_id=str(parked.report.notification_id),
-            error_kind=None if parked.report.problem is None else parked.report.problem.kind,
-        )
         self._receipts.offer(parked.report)
         await delivery.ack()
 

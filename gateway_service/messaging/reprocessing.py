@@ -60,8 +60,9 @@ class JobRunner:
             step = await take_step(
                 self._database, self._clock, identifier, token=self._token, at_most=pace.allowance
             )
-        except DatabaseError:
-            raise
+        except DatabaseError as error:
+            log.warning("job.step_not_taken", job_id=str(identifier), reason=str(error))
+            return False
         except Exception:
             log.exception("job.step_failed", job_id=str(identifier))  # the others go on
             return False

@@ -14,6 +14,8 @@ from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.engine import Connection
 
 MOST_CAUSES = 200
+COUNTING_S = 10.0
+"""For what counts everything that a filter finds: at a million a second or two."""
 
 _ITEM = """
 f.id, f.notification_id, f.target, f.run, f.notification_type, f.provider, f.error_kind, f.error,
@@ -98,7 +100,9 @@ async def summarize(
 ) -> tuple[int, tuple[CauseSummary, ...]]:
     """How many there are of all causes, and the most frequent ones."""
     condition = selection.condition
-    rows = await connection.fetch(_SUMMARY.format(where=condition.sql, limit=MOST_CAUSES), *condition.values)
+    rows = await connection.fetch(
+        _SUMMARY.format(where=condition.sql, limit=MOST_CAUSES), *condition.values, timeout=COUNTING_S
+    )
     causes = tuple(
         CauseSummary(
             cause=row["cause"],
@@ -124,6 +128,7 @@ async def count_failures(connection: Connection, condition: Condition, *, most: 
         await connection.fetchval(
             f"SELECT count(*) FROM (SELECT FROM failed AS f WHERE {condition.sql} {bound}) AS found",  # noqa: S608
             *condition.values,
+            timeout=COUNTING_S,
         )
     )
 

@@ -32,9 +32,10 @@ class FailureSelection:
 
     @property
     def condition(self) -> Condition:
-        """On the table `failed AS f`; only what is asked for, so that the index that fits is taken."""
+        """On the table `failed AS f`; only what is asked for, so that a fitting index is taken. The status is
+        no parameter: an index over what is open fits no query that might ask for something else."""
         wanted = self.filter
-        condition = Condition(sql="f.status = $1", values=(self.status.value,))
+        condition = Condition(sql=f"f.status = '{self.status.value}'", values=())
         channel = wanted.notification_type
         for column, value in (
             ("f.owner", self.owner),

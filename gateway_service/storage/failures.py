@@ -31,12 +31,12 @@ class UnreadableMessage:
     at: datetime
 
 
-async def keep_failure(connection: Connection, failure: FailedDelivery) -> None:
+async def keep_failure(connection: Connection, failure: FailedDelivery) -> bool:
     """Once for each notification, target and run; within the transaction that has locked the notification.
-    Where a later run is under way already, nobody has to look at this one."""
+    Where a later run is under way already, nobody has to look at this one. False where it was kept before."""
     report, request = failure.parked.report, failure.parked.request
     message = request.message
-    await connection.execute(
+    kept = await connection.fetchval(
         """
         INSERT INTO failed (
             id, notification_id, target, run, notification_type, template_code, provider, error, error_kind,
@@ -48,7 +48,7 @@ async def keep_failure(connection: Connection, failure: FailedDelivery) -> None:
             CASE WHEN n.run > $4::int THEN $13::timestamptz END,
             CASE WHEN n.run > $4::int THEN 'a later run' END
         FROM (SELECT) AS one LEFT JOIN notifications AS n ON n.id = $2::uuid
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING RETURNING true
         """,
         failure.id,
         report.notification_id,
@@ -64,6 +64,7 @@ async def keep_failure(connection: Connection, failure: FailedDelivery) -> None:
         failure.parked.stack,
         failure.at,
     )
+    return bool(kept)
 
 
 async def keep_unreadable(connection: Connection, message: UnreadableMessage) -> None:

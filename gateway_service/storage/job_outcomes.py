@@ -12,14 +12,19 @@ WHERE f.job_id = $1 AND f.outcome IS NULL
     AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.notification_id = f.notification_id)
 ORDER BY f.id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
+# By the target's own latest run; where it has none (the failure was the whole run's, or the address was
+# changed), by the notification.
 _OUTCOMES = """
-UPDATE failed AS f SET outcome = CASE
-    WHEN EXISTS (
-        SELECT FROM failed AS later WHERE later.notification_id = f.notification_id AND later.run > f.run
-    ) THEN 'failed_again'
-    WHEN (SELECT n.status FROM notifications AS n WHERE n.id = f.notification_id)
-        IN ('sent', 'delivered', 'bounced') THEN 'sent'
-    ELSE 'other' END
+UPDATE failed AS f SET outcome = CASE coalesce(
+        (
+            SELECT t.state FROM targets AS t
+            WHERE t.notification_id = f.notification_id AND t.target = f.target AND t.run > f.run
+            ORDER BY t.run DESC LIMIT 1
+        ),
+        (SELECT n.status FROM notifications AS n WHERE n.id = f.notification_id)
+    )
+    WHEN 'sent' THEN 'sent' WHEN 'delivered' THEN 'sent' WHEN 'bounced' THEN 'sent'
+    WHEN 'failed' THEN 'failed_again' WHEN 'discarded' THEN 'failed_again' ELSE 'other' END
 WHERE f.id = ANY($1::uuid[]) RETURNING f.outcome
 """
 
@@ -43,7 +48,7 @@ async def first_batch_outcomes(connection: Connection, ids: Sequence[UUID]) -> t
         FROM failed AS f LEFT JOIN LATERAL (
             SELECT g.error FROM failed AS g
             WHERE f.outcome = 'failed_again' AND g.notification_id = f.notification_id AND g.run > f.run
-                AND g.error_kind = f.error_kind
+                AND g.error_kind = f.error_kind AND (g.target = f.target OR '-' IN (g.target, f.target))
             ORDER BY g.id DESC LIMIT 1
         ) AS later ON true
         WHERE f.id = ANY($1::uuid[])

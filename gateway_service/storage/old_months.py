@@ -146,9 +146,9 @@ async def forget_closed(connection: Connection, *, before: datetime) -> int:
     How many rows went."""
     rows = 0
     for table, over in (
-        ("failed", "status <> 'open'"),
-        ("reprocess_jobs", "NOT active AND status IN ('cancelled', 'completed', 'stopped')"),
-        ("operator_acts", "true"),
+        ("failed", "status <> 'open' AND closed_at < $2 AND (job_id IS NULL OR outcome IS NOT NULL)"),
+        ("reprocess_jobs", "NOT active AND status <> 'paused' AND updated_at < $2"),
+        ("operator_acts", "at < $2"),
     ):
         rows += await connection.fetchval(
             f"""
@@ -159,6 +159,7 @@ async def forget_closed(connection: Connection, *, before: datetime) -> int:
             ) SELECT count(*) FROM gone
             """,  # noqa: S608
             id_bound(before),
+            before,
         )
     return rows
 

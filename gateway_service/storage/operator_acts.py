@@ -1,5 +1,6 @@
 """The audit log: who did what about failures, and when. Written in the transaction of what was done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -23,22 +24,27 @@ class Act:
     detail: str | None = None
 
 
-async def note_act(connection: Connection, act: Act) -> None:
+async def note_acts(connection: Connection, acts: Sequence[Act]) -> None:
     """For good."""
-    await connection.execute(
+    await connection.executemany(
         """
         INSERT INTO operator_acts (id, at, actor, act, owner, failure_id, notification_id, job_id, detail)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
-        uuid7(),
-        act.at,
-        act.by,
-        act.act.value,
-        act.owner,
-        act.failure_id,
-        act.notification_id,
-        act.job_id,
-        act.detail,
+        [
+            (
+                uuid7(),
+                act.at,
+                act.by,
+                act.act.value,
+                act.owner,
+                act.failure_id,
+                act.notification_id,
+                act.job_id,
+                act.detail,
+            )
+            for act in acts
+        ],
     )
 
 

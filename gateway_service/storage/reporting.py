@@ -1,6 +1,6 @@
 """Statements that take reports over, to be run in one transaction in this order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,9 @@ from gateway_service.storage.outbox import RunKey
 from shared.contracts.delivery import DeliveryReported, DeliveryState
 from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.engine import Connection
+
+MAY_HAVE_TAKEN = (DeliveryState.SENT, DeliveryState.UNKNOWN)
+"""How a target ended that is left out when the others are sent to again."""
 
 _UPSERT_TARGETS = """
 INSERT INTO targets (
@@ -186,9 +189,32 @@ async def close_runs(connection: Connection, keys: Sequence[RunKey]) -> None:
     )
 
 
-async def open_runs(connection: Connection, runs: Sequence[tuple[UUID, int, datetime]]) -> None:
-    """Release these notifications (id, run, due_at) again when they are due. What is left open of their
-    earlier runs needs nobody's attention any more."""
+async def open_runs(
+    connection: Connection,
+    runs: Sequence[tuple[UUID, int, datetime]],
+    *,
+    left_out: Collection[DeliveryState] | None,
+) -> None:
+    """Release these notifications (id, run, due_at) when they are due, within the transaction that has locked
+    them: to all targets but those that any earlier run has left in one of the states `left_out`, and those
+    whose failure was discarded; to all where `left_out` is None. What is left open of their earlier runs needs
+    nobody's attention any more."""
+    ids = [run[0] for run in runs]
+    await connection.execute(
+        """
+        UPDATE notifications AS n SET excluded_targets = CASE WHEN $2::text[] IS NULL THEN NULL ELSE (
+            SELECT array_agg(DISTINCT out.target) FROM (
+                SELECT t.target FROM targets AS t
+                WHERE t.notification_id = n.id AND t.state = ANY($2::text[])
+                UNION ALL
+                SELECT f.target FROM failed AS f WHERE f.notification_id = n.id AND f.status = 'discarded'
+            ) AS out
+        ) END
+        WHERE n.id = ANY($1::uuid[])
+        """,
+        ids,
+        None if left_out is None else [state.value for state in left_out],
+    )
     await connection.execute(
         """
         INSERT INTO outbox (notification_id, run, channel, lane, due_at, next_at)
@@ -197,7 +223,7 @@ async def open_runs(connection: Connection, runs: Sequence[tuple[UUID, int, date
         JOIN notifications AS n ON n.id = opened.id
         ON CONFLICT DO NOTHING
         """,
-        [run[0] for run in runs],
+        ids,
         [run[1] for run in runs],
         [run[2] for run in runs],
     )
@@ -207,8 +233,24 @@ async def open_runs(connection: Connection, runs: Sequence[tuple[UUID, int, date
         FROM unnest($1::uuid[], $2::int[]) AS opened (id, run)
         WHERE f.notification_id = opened.id AND f.run < opened.run AND f.status = 'open'
         """,
-        [run[0] for run in runs],
+        ids,
         [run[1] for run in runs],
+    )
+
+
+async def close_what_was_taken(connection: Connection, targets: Sequence[tuple[UUID, int, str]]) -> None:
+    """Open failures of these targets (id, run, target): their provider took them after all."""
+    await connection.execute(
+        """
+        UPDATE failed AS f
+        SET status = 'reprocessed', closed_at = now(), closed_by = 'its provider, which took it after all'
+        FROM unnest($1::uuid[], $2::int[], $3::text[]) AS taken (id, run, target)
+        WHERE f.notification_id = taken.id AND f.run = taken.run AND f.target = taken.target
+            AND f.status = 'open'
+        """,
+        [key[0] for key in targets],
+        [key[1] for key in targets],
+        [key[2] for key in targets],
     )
 
 

@@ -35,6 +35,7 @@ class Job:
     skip_likely_duplicates: bool
     position: UUID
     until_id: UUID
+    again_until_id: UUID | None
     total: int
     released: int
     skipped: int
@@ -68,9 +69,28 @@ class Job:
         return FailureSelection(filter=self.filter, owner=self.owner)
 
     @property
-    def rest(self) -> Condition:
-        """What it has not looked at yet."""
-        return self.selection.condition.and_("f.id > {} AND f.id < {}", self.position, self.until_id)
+    def rest(self) -> tuple[Condition, ...]:
+        """What it has not looked at yet, in turn: what there was at its start, and then what it had sent and
+        has failed again, where it was stopped for that and resumed."""
+        # What it has sent itself is not looked for by the time of its failing: clocks may differ.
+        selected = self.selection.condition.and_(
+            "f.id > {} AND f.id < {} AND NOT EXISTS (SELECT FROM failed AS first "
+            "WHERE first.notification_id = f.notification_id AND first.job_id = {})",
+            self.position,
+            self.until_id,
+            self.id,
+        )
+        if self.again_until_id is None:
+            return (selected,)
+        everything = FailureSelection(filter=FailureFilter(), owner=self.owner).condition
+        again = everything.and_(
+            "f.id > {} AND f.id < {} AND f.notification_id IN "
+            "(SELECT first.notification_id FROM failed AS first WHERE first.job_id = {})",
+            self.position,
+            self.again_until_id,
+            self.id,
+        )
+        return (selected, again)
 
     def as_answer(self) -> ReprocessJob:
         """For people."""
@@ -197,7 +217,7 @@ async def save_job(connection: Connection, job: Job) -> None:
         UPDATE reprocess_jobs
         SET status = $2, phase = $3, reason = $4, position = $5, released = $6, skipped = $7, sent = $8,
             failed_again = $9, other = $10, first_batch = $11, updated_at = $12, finished_at = $13,
-            active = $14, until_id = $15, total = $16
+            active = $14, again_until_id = $15, total = $16
         WHERE id = $1
         """,
         job.id,
@@ -214,7 +234,7 @@ async def save_job(connection: Connection, job: Job) -> None:
         job.updated_at,
         job.finished_at,
         job.status is JobStatus.RUNNING or job.in_flight > 0,
-        job.until_id,
+        job.again_until_id,
         job.total,
     )
 
@@ -244,6 +264,7 @@ def _job(row: Any) -> Job:
         skip_likely_duplicates=row["skip_likely_duplicates"],
         position=row["position"],
         until_id=row["until_id"],
+        again_until_id=row["again_until_id"],
         total=row["total"],
         released=row["released"],
         skipped=row["skipped"],

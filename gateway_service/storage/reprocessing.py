@@ -14,15 +14,12 @@ import msgspec
 
 from gateway_service.storage.failure_selection import Condition
 from gateway_service.storage.notifications import TimelineEntry
-from gateway_service.storage.reporting import open_runs
+from gateway_service.storage.reporting import MAY_HAVE_TAKEN, open_runs
 from shared.contracts.channels import Channel
-from shared.contracts.delivery import DeliveryState, InlineMessage
+from shared.contracts.delivery import InlineMessage
 from shared.contracts.http.failures import FailureStatus
 from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.engine import Connection
-
-TAKEN = (DeliveryState.SENT, DeliveryState.UNKNOWN)
-"""How a target ended that is left out when the others are sent to again."""
 
 _CANDIDATES = """
 SELECT f.id, f.owner, f.notification_id, f.run, f.status, f.error_kind,
@@ -37,22 +34,16 @@ FROM failed AS f LEFT JOIN notifications AS n ON n.id = f.notification_id
 _OPEN_RUN = """
 UPDATE notifications AS n
 SET run = n.run + 1,
-    status = CASE WHEN n.status = 'failed' THEN 'accepted' ELSE n.status END,
-    error = CASE WHEN n.status = 'failed' THEN NULL ELSE n.error END,
-    error_kind = CASE WHEN n.status = 'failed' THEN NULL ELSE n.error_kind END,
-    template_version = NULL,
-    excluded_targets = (
-        SELECT array_agg(DISTINCT t.target) FROM targets AS t
-        WHERE t.notification_id = n.id AND t.state = ANY($4::text[])
-    ),
-    updated_at = $2,
+    status = CASE WHEN {mended} THEN 'accepted' ELSE n.status END,
+    error = CASE WHEN {mended} THEN NULL ELSE n.error END,
+    error_kind = CASE WHEN {mended} THEN NULL ELSE n.error_kind END,
+    template_version = NULL, updated_at = $2,
     timeline = n.timeline || jsonb_build_array(jsonb_build_object(
-        'status', CASE WHEN n.status = 'failed' THEN 'accepted' ELSE n.status END,
-        'at', $3::text, 'detail', $5::text
+        'status', CASE WHEN {mended} THEN 'accepted' ELSE n.status END, 'at', $3::text, 'detail', $4::text
     ))
 WHERE n.id = ANY($1::uuid[])
 RETURNING n.id, n.run
-"""
+""".format(mended="n.status IN ('failed', 'discarded')")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +118,15 @@ async def read_wording(connection: Connection, identifier: UUID) -> Wording | No
     )
 
 
+async def open_failures(connection: Connection, notification_id: UUID) -> int:
+    """Of a locked notification."""
+    return int(
+        await connection.fetchval(
+            "SELECT count(*) FROM failed WHERE notification_id = $1 AND status = 'open'", notification_id
+        )
+    )
+
+
 async def reword(connection: Connection, identifier: UUID, words: Wording) -> None:
     """Before it is released."""
     await connection.execute(
@@ -143,16 +143,22 @@ async def reword(connection: Connection, identifier: UUID, words: Wording) -> No
 
 
 async def release(
-    connection: Connection, ids: Sequence[UUID], *, by: str, at: datetime, job_id: UUID | None
+    connection: Connection,
+    ids: Sequence[UUID],
+    *,
+    by: str,
+    at: datetime,
+    job_id: UUID | None,
+    to_a_new_address: bool = False,
 ) -> list[UUID]:
     """Open the next run of these locked notifications, due now, with the template that is published then, for
-    the targets that no earlier run has reached. Closes all open failures of theirs, which are the answer."""
+    the targets that no earlier run has reached; a new address takes the place of all of them. Closes all open
+    failures of theirs, which are the answer."""
     rows = await connection.fetch(
         _OPEN_RUN,
         list(ids),
         at,
         msgspec.json.encode(at).decode().strip('"'),
-        [state.value for state in TAKEN],
         f"Sent again by {by}",
     )
     closed = await connection.fetch(
@@ -165,7 +171,8 @@ async def release(
         by,
         job_id,
     )
-    await open_runs(connection, [(row["id"], row["run"], at) for row in rows])
+    runs = [(row["id"], row["run"], at) for row in rows]
+    await open_runs(connection, runs, left_out=None if to_a_new_address else MAY_HAVE_TAKEN)
     return [row["id"] for row in closed]
 
 

@@ -14,6 +14,7 @@ import msgspec
 from gateway_service.storage.notifications import TimelineEntry
 from gateway_service.storage.partitions import id_bound
 from gateway_service.storage.reporting import open_runs
+from shared.contracts.delivery import DeliveryState
 from shared.contracts.http.notification_answers import NotificationStatus
 from shared.contracts.http.resolutions import UnknownFilter
 from shared.database.engine import Connection
@@ -113,7 +114,6 @@ async def send_again(connection: Connection, ids: Sequence[UUID], *, by: str, at
         """
         UPDATE notifications
         SET status = 'accepted', run = run + 1, possible_duplicate = true, error = NULL, error_kind = NULL,
-            excluded_targets = NULL,
             updated_at = $2, timeline = timeline || $3::text::jsonb
         WHERE id = ANY($1::uuid[])
         RETURNING id, run
@@ -122,7 +122,9 @@ async def send_again(connection: Connection, ids: Sequence[UUID], *, by: str, at
         at,
         _timeline(NotificationStatus.ACCEPTED, at, f"Sent again by {by}, although it may have gone out"),
     )
-    await open_runs(connection, [(row["id"], row["run"], at) for row in rows])
+    # What may have been reached is sent to again: that was decided just now.
+    runs = [(row["id"], row["run"], at) for row in rows]
+    await open_runs(connection, runs, left_out=(DeliveryState.SENT,))
 
 
 def _timeline(status: NotificationStatus, at: datetime, detail: str) -> str:

@@ -69,7 +69,10 @@ class Renderer:
         try:
             return _run(self._template(source, html=html), variables)
         except RenderError as error:
-            raise RenderError(error.kind, f"{name}: {error.message}") from error.__cause__
+            message = error.message
+            if error.kind == VARIABLE_MISSING and not _is_named_in(source, message):
+                message = "a variable is missing"
+            raise RenderError(error.kind, f"{name}: {message}") from error.__cause__
         except TemplateSyntaxProblem as error:
             raise RenderError(BROKEN, f"{name}: {error}") from error
 
@@ -144,6 +147,13 @@ def _run(template: Template, variables: Mapping[str, object]) -> str:
             f"line {_line(template, error)}: the values given cannot be used so ({type(error).__name__})"
         )
         raise RenderError(BROKEN, message) from error
+
+
+def _is_named_in(source: str, message: str) -> bool:
+    """Whether what a message quotes stands in the template: a name that was made of values (`prices[email]`)
+    tells what they are."""
+    quoted = re.search(r"(?P<quote>['\"]).*(?P=quote)", message, re.DOTALL)
+    return quoted is None or quoted[0][1:-1] in source
 
 
 def _line(template: Template, error: BaseException) -> int:

@@ -1,5 +1,6 @@
 """Google's token endpoint and FCM's HTTP v1 API over real HTTP, with faults to order."""
 
+import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class FakeFcm:
         self._good_bearers: set[str] = set()
         self._faults: dict[str, deque[Answer]] = {"token": deque(), "send": deque()}
         self._standing: dict[str, Answer] = {}
+        self._personal: dict[str, Answer] = {}
+        self._taken, self._in_turn = asyncio.Event(), asyncio.Lock()
         self._key = _private_key()
         self._server = FakeHttpServer(self._answer)
 
@@ -123,6 +126,16 @@ class FakeFcm:
         """The answer every time."""
         self._standing[place] = answer
 
+    def order_for(self, token: str, answer: Answer) -> None:
+        """The answer every time for this device. A 5xx comes only after another device's message was taken
+        since the last: a server in trouble with some while it serves the others, which no circuit breaker
+        takes for an outage."""
+        self._personal[token] = answer
+
+    def mend(self, token: str) -> None:
+        """Nothing is ordered for this device any more."""
+        self._personal.pop(token, None)
+
     def revoke_tokens(self) -> None:
         """Make every bearer given out worthless."""
         self._good_bearers.clear()
@@ -139,11 +152,21 @@ class FakeFcm:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         if bearer not in self._good_bearers:
             return error_answer(401, "UNAUTHENTICATED", message="Invalid authentication credentials.")
-        fault = self._ordered("send")
+        body = json.loads(request.body)
+        fault = self._ordered("send") or await self._trouble_of(body["message"].get("token", ""))
         if not isinstance(fault, Response) or fault.status == 200:
-            self.messages.append(ReceivedMessage(body=json.loads(request.body), bearer=bearer))
+            self.messages.append(ReceivedMessage(body=body, bearer=bearer))
+            self._taken.set()
         name = {"name": f"projects/{PROJECT}/messages/{len(self.messages)}"}
         return fault or Response(status=200, body=json.dumps(name).encode())
+
+    async def _trouble_of(self, token: str) -> Answer | None:
+        trouble = self._personal.get(token)
+        if isinstance(trouble, Response) and trouble.status >= 500:
+            async with self._in_turn:
+                await self._taken.wait()
+                self._taken.clear()
+        return trouble
 
     def _token(self, request: Request) -> Response:
         form = parse_qs(request.body.decode())

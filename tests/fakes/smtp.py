@@ -56,7 +56,8 @@ class FakeSmtpServer:
 
     `order` places a fault at a stage: connect, ehlo, starttls, auth, mail, rcpt, data, reading (after 354,
     before the body is read), body (after the final dot; the mail counts as taken unless the fault is an
-    Answer), rset, noop.
+    Answer), rset, noop. `order_for` places one for a single recipient, after the final dot. `hangs`
+    counts those that have come to pass.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class FakeSmtpServer:
         self.mails: list[ReceivedMail] = []
         self.commands: list[str] = []
         self.connections = 0
+        self.hangs = 0
         self.port = 0
         self._extensions = extensions
         self._largest = largest
@@ -81,6 +83,7 @@ class FakeSmtpServer:
         self._most_connections = most_connections
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._standing: dict[str, Fault] = {}
+        self._personal: dict[str, Fault] = {}
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
 
@@ -115,6 +118,14 @@ class FakeSmtpServer:
     def order_always(self, stage: str, fault: Fault) -> None:
         """The fault every time."""
         self._standing[stage] = fault
+
+    def order_for(self, recipient: str, fault: Fault) -> None:
+        """The fault once, in place of the answer to the next mail to this address."""
+        self._personal[recipient] = fault
+
+    def mend(self, stage: str) -> None:
+        """No fault stands at the stage any more."""
+        self._standing.pop(stage, None)
 
     async def drop_connections(self) -> None:
         """Close every connection that stands, as a server does with idle ones."""
@@ -206,9 +217,9 @@ class FakeSmtpServer:
             ReceivedMail(sender=dialogue.sender, recipient=recipient, data=data, connection=dialogue.number)
             for recipient in dialogue.recipients
         ]
+        fault = self._personal.pop(dialogue.recipients[0], None) or self._next_fault("body")
         dialogue.sender = ""
         dialogue.recipients.clear()
-        fault = self._next_fault("body")
         if not isinstance(fault, Answer) or fault.text.startswith("2"):
             self.mails.extend(mails)
         if not await self._misbehave(dialogue, fault):
@@ -260,6 +271,7 @@ class FakeSmtpServer:
                     raise ConnectionAbortedError
             case Hang():
                 dialogue.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a TCP transport has it
+                self.hangs += 1
                 await asyncio.Event().wait()
             case Reset():
                 dialogue.writer.transport.abort()

@@ -21,6 +21,8 @@ from fastapi import FastAPI
 import email_service.main
 import gateway_service.main
 import push_service.main
+import template_service.main
+import user_service.main
 from email_service.settings import EmailSettings
 from gateway_service.settings import GatewaySettings
 from push_service.settings import PushSettings
@@ -28,8 +30,10 @@ from shared.process import crash_points
 from shared.process.logging import configure_logging
 from shared.process.watchdog import watch
 from shared.web.server import serve
+from template_service.settings import TemplateServiceSettings
+from user_service.settings import UserServiceSettings
 
-Settings = EmailSettings | PushSettings | GatewaySettings
+Settings = EmailSettings | PushSettings | GatewaySettings | UserServiceSettings | TemplateServiceSettings
 
 ENDS_WITHIN_S = 30.0
 """How long to wait for a death or an end; a busy machine takes its time."""
@@ -46,6 +50,12 @@ class ForkedProcess:
 
     _process: ForkServerProcess
     _log: Path
+
+    @property
+    def pid(self) -> int:
+        """Of the operating system."""
+        assert self._process.pid is not None
+        return self._process.pid
 
     @property
     def is_alive(self) -> bool:
@@ -83,8 +93,7 @@ class ForkedProcess:
         assert self._process.exitcode is not None, self._told(f"It goes on after {ENDS_WITHIN_S:g} s.")
 
     def _send(self, number: signal.Signals) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def _told(self, sentence: str) -> str:
         return f"{sentence} Exit code {self._process.exitcode}; its log:\n{self._log.read_text()[-3000:]}"
@@ -99,6 +108,10 @@ def as_it_is(settings: Settings) -> FastAPI:
             return push_service.main.create_app(settings)
         case GatewaySettings():
             return gateway_service.main.create_app(settings)
+        case UserServiceSettings():
+            return user_service.main.create_app(settings)
+        case TemplateServiceSettings():
+            return template_service.main.create_app(settings)
 
 
 def start_process(

@@ -18,6 +18,7 @@ from tests.integration.gateway.failing import (
     failed,
     failed_for,
     items,
+    start_job,
 )
 from tests.integration.gateway.scenes import Accounts
 
@@ -141,12 +142,28 @@ async def test_a_key_sees_what_its_owner_sent_and_needs_the_scopes(operated: Gat
     assert (await ask(operated, "GET", f"/{item['id']}", as_=strange)).status_code == 404
     assert (await ask(operated, "POST", f"/{item['id']}/reprocess", as_=strange)).status_code == 404
     assert (await ask(operated, "POST", f"/{item['id']}/discard", as_=strange, reason="x")).status_code == 404
+    assert (await ask(operated, "GET", "/summary", as_=strange)).json()["total"] == 0
+    withdrawn = await ask(
+        operated, "POST", "/discard", as_=strange, filter={"notification_type": "email"}, reason="x"
+    )
+    assert withdrawn.json()["discarded"] == 0
+    assert (await start_job(operated, as_=strange, dry_run=True))["matching"] == 0
+    assert (await start_job(operated, as_=strange))["total"] == 0
     reader = operated.peers.add_key(scopes=("failed:read",), owner=owner)
     assert (await ask(operated, "GET", f"/{item['id']}", as_=reader)).status_code == 200
     assert (await ask(operated, "POST", f"/{item['id']}/reprocess", as_=reader)).status_code == 403
     sender = operated.peers.add_key(scopes=("notifications:send",))
     assert (await ask(operated, "GET", as_=sender)).status_code == 403
     assert (await ask(operated, "GET", f"/{uuid4()}")).status_code == 404
+    job = await start_job(operated, per_second=0.1)
+    for act in ("pause", "resume", "cancel"):
+        assert (await ask(operated, "POST", f"/jobs/{job['id']}/{act}", as_=strange)).status_code == 404
+    assert (await ask(operated, "GET", f"/jobs/{job['id']}", as_=strange)).status_code == 404
+    for path in ("/jobs", "/audit"):
+        mine = (await ask(operated, "GET", path)).json()["items"]
+        assert mine and not {one["id"] for one in mine} & {
+            one["id"] for one in (await ask(operated, "GET", path, as_=strange)).json()["items"]
+        }
 
 
 async def test_a_failure_of_a_run_that_was_overtaken_needs_nobody(operated: Gateway) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from gateway_service.messaging.purge import Purge
-from gateway_service.storage.partitions import first_id, month_before, partition_statements
+from gateway_service.storage.partitions import created_at, first_id, month_before, partition_statements
 from shared.clients.ledgers import LedgerClient
 from shared.contracts.channels import Channel
 from shared.process.service_tokens import ServiceTokens
@@ -241,20 +241,31 @@ async def test_what_operators_have_closed_goes_with_its_time_and_what_is_open_st
         for identifier in (UUID(int=old.int + number), UUID(int=first_id(NOW).int + number)):
             await gateway.sql(
                 """
-                INSERT INTO failed (id, error, error_kind, history, status, created_at)
-                VALUES ($1, 'No', 'smtp.refused', '[]', $2, now())
+                INSERT INTO failed (id, error, error_kind, history, status, created_at, closed_at)
+                VALUES ($1, 'No', 'smtp.refused', '[]', $2, now(), $3)
                 """,
                 identifier,
                 status,
+                created_at(identifier),
             )
+    [kept_open] = await gateway.sql(
+        """
+        INSERT INTO failed (id, error, error_kind, history, status, created_at, closed_at)
+        VALUES ($1, 'No', 'smtp.refused', '[]', 'reprocessed', now(), now()) RETURNING id
+        """,
+        UUID(int=old.int + 9),
+    )
     await gateway.sql(
-        "INSERT INTO operator_acts (id, at, actor, act) VALUES ($1, now(), 'a', 'discarded')", old
+        "INSERT INTO operator_acts (id, at, actor, act) VALUES ($1, $2, 'a', 'discarded')",
+        old,
+        created_at(old),
     )
 
     assert await a_purge(gateway, keep_months=1).drop_months()
 
     kept = await gateway.sql("SELECT status, id < $1 AS old FROM failed ORDER BY id", first_id(NOW))
     assert [(row["status"], row["old"]) for row in kept] == [
-        ("open", True), ("open", False), ("reprocessed", False), ("discarded", False),
+        ("open", True), ("reprocessed", True), ("open", False), ("reprocessed", False), ("discarded", False),
     ]  # fmt: skip
+    assert kept_open["id"] == UUID(int=old.int + 9)  # it failed long ago, but was closed just now
     assert await gateway.count("operator_acts") == 0

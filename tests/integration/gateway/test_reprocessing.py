@@ -4,13 +4,19 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 
-from shared.contracts.delivery import DeliveryState, TemplatePublished
+from shared.contracts.delivery import (
+    DeliveryReported,
+    DeliveryRequested,
+    DeliveryState,
+    TemplatePublished,
+)
 from tests.builders import a_delivery_report, a_template_version
 from tests.integration.gateway.conftest import Gateway, eventually
-from tests.integration.gateway.failing import SCOPES, a_failure, ask, fail, failed, items
+from tests.integration.gateway.failing import SCOPES, ask, fail, failed, items
 from tests.integration.gateway.scenes import Accounts, reaches
 
 
@@ -99,23 +105,109 @@ async def test_changes_that_do_not_fit_change_nothing(
     assert await operated.sql("SELECT FROM outbox") == []
 
 
-async def test_a_device_that_was_reached_is_left_out(operated: Gateway) -> None:
-    notification = (await operated.post(operated.a_request())).json()["id"]
-    [order] = await operated.released(1)
-    await operated.report(a_delivery_report(notification_id=order.notification_id, target="phone", targets=2))
-    await fail(operated, order, target="tablet", targets=2)
-    await reaches(operated, order.notification_id, "sent")
+async def half_sent(gateway: Gateway) -> DeliveryRequested:
+    """Her phone took it, her tablet failed."""
+    await gateway.post(gateway.a_request())
+    [order] = await gateway.released(1)
+    await gateway.report(a_delivery_report(notification_id=order.notification_id, target="phone", targets=2))
+    await fail(gateway, order, target="tablet", targets=2)
+    await reaches(gateway, order.notification_id, "sent")
+    await eventually(lambda: _closed(gateway))
+    return order
+
+
+async def reprocess_the_one(gateway: Gateway, changes: dict[str, object] | None = None) -> httpx.Response:
+    """The only failure that is open."""
+    [failure] = await items(gateway)
+    return await ask(gateway, "POST", f"/{failure['id']}/reprocess", changes=changes)
+
+
+def a_deferral(order: DeliveryRequested, **changes: object) -> DeliveryReported:
+    """Until now: the next run is due at once."""
+    return a_delivery_report(
+        **{
+            "notification_id": order.notification_id,
+            "run": order.run,
+            "state": DeliveryState.DEFERRED,
+            "deferred_until": datetime.now(UTC),
+            "provider_message_id": None,
+            "attempts": (),
+            **changes,
+        }
+    )
+
+
+async def test_a_device_that_was_reached_is_left_out_run_after_run(operated: Gateway) -> None:
+    first = await half_sent(operated)
+    assert (await reprocess_the_one(operated)).status_code == 200
+    [second] = await operated.released(1)
+    assert (second.run, second.except_targets) == (2, ("phone",))
+    assert (await operated.get(f"/{first.notification_id}")).json()["status"] == "sent"
+    # Quiet hours have begun: the tablet is not forgotten.
+    await operated.report(a_deferral(second, target="-"))
+    [third] = await operated.released(1)
+    assert (third.run, third.except_targets) == (3, ("phone",))
+    await fail(operated, third, target="tablet")
     await eventually(lambda: _closed(operated))
-    [failure] = await items(operated)
-    answer = await ask(operated, "POST", f"/{failure['id']}/reprocess")
-    assert answer.status_code == 200, answer.text
+    assert (await operated.get(f"/{first.notification_id}")).json()["status"] == "sent"
+    assert len(await items(operated)) == 1
+
+
+async def test_a_device_that_waits_while_another_took_it_gets_a_run_of_its_own(
+    operated: Gateway,
+) -> None:
+    await operated.post(operated.a_request())
+    [order] = await operated.released(1)
+    await operated.report(
+        a_delivery_report(notification_id=order.notification_id, target="phone", targets=2),
+        a_deferral(order, target="tablet", targets=2),
+    )
     [again] = await operated.released(1)
     assert (again.run, again.except_targets) == (2, ("phone",))
-    found = (await operated.get(f"/{notification}")).json()
-    assert found["status"] == "sent"
-    await operated.report(a_failure(again, target="tablet"))
-    await eventually(lambda: _closed(operated))
-    assert (await operated.get(f"/{notification}")).json()["status"] == "sent"
+    assert (await operated.get(f"/{order.notification_id}")).json()["status"] == "sent"
+
+
+async def test_a_device_whose_failure_was_discarded_is_never_sent_to(operated: Gateway) -> None:
+    await operated.post(operated.a_request())
+    [order] = await operated.released(1)
+    for target in ("phone", "tablet"):
+        await fail(operated, order, target=target, targets=2)
+    await reaches(operated, order.notification_id, "failed")
+    stolen = next(item for item in await items(operated) if item["target"] == "phone")
+    changed = await ask(
+        operated, "POST", f"/{stolen['id']}/reprocess", changes={"to": {"email": "new@example.com"}}
+    )
+    assert changed.json()["type"] == "urn:carillon:problem:others_failed_too"
+    await ask(operated, "POST", f"/{stolen['id']}/discard", reason="Stolen")
+    assert (await operated.get(f"/{order.notification_id}")).json()["status"] == "failed"
+    assert (await reprocess_the_one(operated)).status_code == 200
+    [again] = await operated.released(1)
+    assert again.except_targets == ("phone",)
+
+
+async def test_a_new_address_takes_the_place_of_all_there_were(operated: Gateway) -> None:
+    await half_sent(operated)
+    answer = await reprocess_the_one(operated, changes={"to": {"email": "new@example.com"}})
+    assert answer.status_code == 200
+    [again] = await operated.released(1)
+    assert (again.address, again.except_targets) == ("new@example.com", ())
+
+
+async def test_a_failure_that_was_taken_after_all_is_closed(operated: Gateway) -> None:
+    [broken] = await failed(operated)
+    late = a_delivery_report(notification_id=broken.id, attempt=1)
+    await operated.report(late)
+    await reaches(operated, broken.id, "sent")
+    assert await items(operated) == []
+
+
+async def test_what_the_broker_gave_up_by_itself_is_published_again(operated: Gateway) -> None:
+    await operated.post(operated.a_request())
+    [order] = await operated.released(1)
+    await operated.park(msgspec.json.encode(order))
+    [again] = await operated.released(1)
+    assert again == order
+    assert await operated.count("failed") == 0
 
 
 async def test_while_another_device_is_in_work_nothing_is_sent_again(operated: Gateway) -> None:

@@ -75,6 +75,15 @@ def test_a_deferral_ends_with_the_last_of_its_targets() -> None:
     assert aggregate(targets).deferred_until == later
 
 
+@pytest.mark.parametrize("other", [S.SENT, S.UNKNOWN, S.FAILED, S.SUPPRESSED, S.EXPIRED])
+def test_a_deferred_target_waits_whatever_the_others_came_to(other: S) -> None:
+    waiting = a_target(S.DEFERRED, expected=2, deferred_until=UNTIL)
+    standing = aggregate([a_target(other, expected=2), waiting])
+    assert (standing.some_wait, standing.deferred_until) == (True, UNTIL)
+    assert not aggregate([waiting]).some_wait, "the other has not ended"
+    assert not aggregate([a_target(other)]).some_wait
+
+
 @pytest.mark.parametrize(
     ("current", "computed", "after"),
     [

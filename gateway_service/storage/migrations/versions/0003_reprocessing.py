@@ -31,13 +31,21 @@ UP = (
             )
         ) STORED
     """,
+    """
+    UPDATE failed AS f SET owner = n.owner,
+        status = CASE WHEN n.run > f.run THEN 'reprocessed' ELSE f.status END,
+        closed_at = CASE WHEN n.run > f.run THEN now() END
+    FROM notifications AS n WHERE n.id = f.notification_id
+    """,
     "DROP INDEX failed_open",
     "CREATE INDEX failed_status ON failed (status, id DESC)",
-    "CREATE INDEX failed_cause ON failed (cause, id DESC) WHERE status = 'open'",
+    "CREATE INDEX failed_owner ON failed (owner, status, id DESC) WHERE owner IS NOT NULL",
+    "CREATE INDEX failed_cause ON failed (cause, id DESC) INCLUDE (created_at) WHERE status = 'open'",
     "CREATE INDEX failed_job ON failed (job_id, id DESC) WHERE job_id IS NOT NULL",
     "CREATE INDEX failed_in_flight ON failed (job_id, id) WHERE job_id IS NOT NULL AND outcome IS NULL",
     # `position`: the last failure that was looked at; `until_id`: the last there was at the start, so that
-    # what fails again is not sent again by the same job. `active`: running, or not all has ended.
+    # what fails again is not sent again by the same job; `again_until_id`: but by one that was stopped and is
+    # resumed, as far as it had failed again by then. `active`: running, or not all has ended.
     """
     CREATE TABLE reprocess_jobs (
         id uuid PRIMARY KEY,
@@ -51,6 +59,7 @@ UP = (
         skip_likely_duplicates boolean NOT NULL,
         position uuid NOT NULL,
         until_id uuid NOT NULL,
+        again_until_id uuid,
         total bigint NOT NULL,
         released bigint NOT NULL DEFAULT 0,
         skipped bigint NOT NULL DEFAULT 0,
@@ -83,6 +92,7 @@ UP = (
     )
     """,
     "CREATE INDEX operator_acts_failure ON operator_acts (failure_id, id DESC) WHERE failure_id IS NOT NULL",
+    "CREATE INDEX operator_acts_owner ON operator_acts (owner, id DESC) WHERE owner IS NOT NULL",
     "CREATE INDEX operator_acts_job ON operator_acts (job_id, id DESC) WHERE job_id IS NOT NULL",
 )
 
