@@ -197,7 +197,7 @@ async def open_runs(
 ) -> None:
     """Release these notifications (id, run, due_at) when they are due, within the transaction that has locked
     them: to all targets but those that any earlier run has left in one of the states `left_out`, and those
-    whose failure was discarded; to all where `left_out` is None. What is left open of their earlier runs needs
+    whose failure was discarded; to all where `left_out` is None. What is left open of earlier runs needs
     nobody's attention any more."""
     ids = [run[0] for run in runs]
     await connection.execute(
