@@ -20,6 +20,7 @@ from gateway_service.api import (
 from gateway_service.api.access import AccessControl
 from gateway_service.api.client_address import client_address
 from gateway_service.console.console import Console
+from gateway_service.console.cookies import session_credentials
 from gateway_service.console.paths import FORMS, LIVE
 from gateway_service.domain.acceptance import Acceptance
 from gateway_service.domain.backlog import Backlog
@@ -123,6 +124,7 @@ def create_app(
             places=settings.places,
             places_per_caller=settings.places_per_caller,
             bulk_paths=frozenset({API + notifications.BATCH_PATH}),
+            cookie_credentials=session_credentials,
             stream_paths=frozenset({LIVE}),
             caller_address=lambda scope: client_address(Request(scope), settings.trusted_proxies),
         ),

@@ -4,6 +4,7 @@ import httpx
 from fastapi import FastAPI
 
 from gateway_service.console import causes, failures, jobs, login, notifications, overview
+from gateway_service.console.guard import ConsoleGuard
 from gateway_service.console.live import Live
 from gateway_service.console.paths import ROOT
 from gateway_service.console.rendering import Renderer
@@ -60,6 +61,7 @@ class Console:
 
     def add_to(self, app: FastAPI) -> None:
         """Its pages, at /console; its streams end when the process is told to stop."""
+        app.add_middleware(ConsoleGuard, renderer=self.renderer)
         app.state.console = self
         app.state.before_stopping.append(self.live.stop)
         for router in (

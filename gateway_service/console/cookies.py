@@ -3,9 +3,10 @@
 import secrets
 
 from fastapi import Request, Response
+from starlette.types import Scope
 
 from gateway_service.api.client_address import Network, parsed_address
-from gateway_service.console.paths import LOGIN, ROOT
+from gateway_service.console.paths import LOGIN, ROOT, is_ours
 
 _SESSION = "carillon_console"
 _LOGIN = "carillon_console_login"
@@ -14,6 +15,16 @@ _SECURE = "__Secure-"
 have it sent to every path of the host, the API's too."""
 _LOGIN_LASTS_S = 3_600
 _LONGEST = 4_096
+
+
+def session_credentials(scope: Scope) -> bytes | None:
+    """What a request to the console brings as its session, unchecked; under both names, since which of them
+    counts is known only where the proxies are. For whoever lets requests in."""
+    if not is_ours(scope["path"]):
+        return None
+    cookies = Request(scope).cookies
+    values = [cookies.get(name, "") for name in (_SECURE + _SESSION, _SESSION)]
+    return "\n".join(values).encode() if any(values) else None
 
 
 class Cookies:

@@ -6,9 +6,10 @@ what the browser itself tells of where the request comes from.
 
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 from fastapi import Request
+
+from gateway_service.console.paths import parts_of
 
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"
@@ -41,7 +42,8 @@ def from_our_page(request: Request) -> bool:
     if origin is None:
         return True
     # Behind a proxy that ends TLS the scheme is another than the browser's; the host is the same.
-    return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower() != ""
+    parts = parts_of(origin)
+    return parts is not None and parts.netloc.lower() == request.headers.get("host", "").lower() != ""
 
 
 def is_from_elsewhere(request: Request) -> bool:

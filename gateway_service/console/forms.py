@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 MOST_FIELDS = 60
+_TIME = "Give a date and a time of day, in UTC."
+_TIME_ERRORS = ("timestamp", "datetime", "timezone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,8 @@ def errors_of(error: ValidationError) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in item["loc"])
-        found.setdefault(field, item["msg"].removeprefix("Value error, "))
+        text = _TIME if item["type"].startswith(_TIME_ERRORS) else item["msg"].removeprefix("Value error, ")
+        found.setdefault(field, text)
     return found
 
 

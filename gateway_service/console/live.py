@@ -6,7 +6,8 @@ task of its topic makes.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 
 import structlog
 from starlette.responses import StreamingResponse
@@ -17,6 +18,7 @@ from shared.process.metrics import gauge
 log = structlog.get_logger()
 
 MOST_STREAMS = 50
+MOST_OF_ONE = 10
 EVERY_S = 2.0
 SIGN_OF_LIFE_S = 15.0
 """Proxies close a connection that says nothing for a minute."""
@@ -30,15 +32,18 @@ _streams = gauge("console_streams", "Browsers that watch a page of the console l
 
 
 class TooManyWatch(Exception):
-    """All streams are taken."""
+    """All streams are taken, or all that one account may have."""
 
 
 class _Topic:
-    """One thing that is watched; `latest` is kept while somebody does."""
+    """One thing that is watched; `latest` is kept while somebody does. What is made is numbered: `begun` is
+    the last that was begun, `made` the last that was finished."""
 
     def __init__(self, name: str, make: Make, *, every_s: float) -> None:
         self.watchers = 0
         self.latest: str | None = None
+        self.begun = 0
+        self.made = 0
         self._name = name
         self._make = make
         self._every_s = every_s
@@ -62,8 +67,10 @@ class _Topic:
 
     async def _run(self) -> None:
         while True:
+            self.begun += 1
             try:
                 self.latest = await self._make()
+                self.made = self.begun
             except Exception:
                 log.exception("console.not_made", topic=self._name)
             self.wake()
@@ -72,47 +79,51 @@ class _Topic:
 
 
 class Live:
-    """All topics of this process. `most` streams at once; `longest_s` each, then the browser comes again."""
+    """All topics of this process. `most` streams at once, `most_of_one` for one account; `longest_s` each,
+    then the browser comes again."""
 
     def __init__(
         self,
         *,
         most: int = MOST_STREAMS,
+        most_of_one: int = MOST_OF_ONE,
         every_s: float = EVERY_S,
         longest_s: float = LONGEST_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
+        self._most_of_one = most_of_one
         self._every_s = every_s
         self._longest_s = longest_s
         self._monotonic = monotonic
         self._topics: dict[str, _Topic] = {}
-        self._watching = 0
+        self._watching: Counter[Hashable] = Counter()
         self._stopped = False
-        _streams.set_function(lambda: self._watching)
+        _streams.set_function(lambda: self.watching)
 
     @property
     def watching(self) -> int:
         """Streams that are open."""
-        return self._watching
+        return self._watching.total()
 
     def latest(self, topic: str) -> str | None:
         """What is shown now to those who watch it."""
         found = self._topics.get(topic)
         return None if found is None else found.latest
 
-    def open(self, topic: str, make: Make, *, for_s: float) -> "Stream":
-        """Events for one browser: what `make` makes, first as it is now and then as often as it changes; for
-        `for_s` seconds at most. Its place is taken until it is closed. Raises TooManyWatch."""
-        if self._watching >= self._most or self._stopped:
+    def open(self, topic: str, make: Make, *, who: Hashable, for_s: float) -> "Stream":
+        """Events for one browser of the account `who`: what `make` makes from now on, whenever it changes;
+        for `for_s` seconds at most. What was begun before is not shown: the page may be newer. Its place is
+        taken until it is closed. Raises TooManyWatch."""
+        if self.watching >= self._most or self._watching[who] >= self._most_of_one or self._stopped:
             raise TooManyWatch
-        self._watching += 1
+        self._watching[who] += 1
         found = self._topics.get(topic)
         if found is None:
             found = self._topics[topic] = _Topic(topic, make, every_s=self._every_s)
         found.watchers += 1
         until = self._monotonic() + min(for_s, self._longest_s)
-        return Stream(self, topic, found, until=until)
+        return Stream(self, topic, found, who=who, until=until)
 
     def stop(self) -> None:
         """End every stream now, and begin none: the process is about to stop."""
@@ -124,9 +135,11 @@ class Live:
         """Seconds that a stream may go on; 0 once the process is about to stop."""
         return 0.0 if self._stopped else until - self._monotonic()
 
-    def leave(self, name: str, topic: _Topic) -> None:
+    def leave(self, name: str, topic: _Topic, *, who: Hashable) -> None:
         """One less watches; without any, nothing is made any more."""
-        self._watching -= 1
+        self._watching[who] -= 1
+        if not self._watching[who]:
+            del self._watching[who]
         topic.watchers -= 1
         if not topic.watchers:
             topic.end()
@@ -137,10 +150,12 @@ class Live:
 class Stream:
     """The events for one browser. Iterate once, and close it however that ended."""
 
-    def __init__(self, live: Live, name: str, topic: _Topic, *, until: float) -> None:
+    def __init__(self, live: Live, name: str, topic: _Topic, *, who: Hashable, until: float) -> None:
         self._live = live
         self._name = name
         self._topic = topic
+        self._after = topic.begun
+        self._who = who
         self._until = until
         self._open = True
 
@@ -148,14 +163,14 @@ class Stream:
         """Free its place; again, it does nothing."""
         if self._open:
             self._open = False
-            self._live.leave(self._name, self._topic)
+            self._live.leave(self._name, self._topic, who=self._who)
 
     async def events(self) -> AsyncIterator[bytes]:
         """Until its time is over."""
         yield f"retry: {_RECONNECT_MS}\n\n".encode()
         shown: str | None = None
         while (left_s := self._live.left_s(self._until)) > 0:
-            if self._topic.latest not in (None, shown):
+            if self._topic.made > self._after and self._topic.latest != shown:
                 shown = self._topic.latest
                 yield event("state", shown or "")
             elif not await self._topic.changes(within_s=min(left_s, SIGN_OF_LIFE_S)):

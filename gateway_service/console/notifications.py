@@ -82,6 +82,7 @@ async def _shown(
             )
         ).items
     ]
+    settled = any(session.principal.name in (entry.detail or "") for entry in found.timeline)
     return renderer_of(request).page(
         request,
         "notification.html",
@@ -89,5 +90,5 @@ async def _shown(
         notification=found,
         parked=sorted(parked, key=lambda failure: failure.id),
         problem=problem,
-        done=request.query_params.get("done"),
+        done=settled and request.query_params.get("done") == "resolved",
     )

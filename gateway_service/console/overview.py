@@ -6,14 +6,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from gateway_service.console.guard import is_head
 from gateway_service.console.live import EventStream, Make, TooManyWatch
 from gateway_service.console.minutes import table_of
 from gateway_service.console.parts import jobs_of
-from gateway_service.console.route import ConsoleRoute, renderer_of
+from gateway_service.console.paths import page_of
+from gateway_service.console.route import ConsoleRoute, renderer_of, see_other
 from gateway_service.console.session import Reader
 from gateway_service.console.watcher import WATCHER
 from shared.database.errors import DatabaseError
-from shared.web.problems import ApiProblem, not_found, unavailable
+from shared.web.problems import ApiProblem, not_found, rate_limited
 
 if TYPE_CHECKING:
     from gateway_service.console.console import Console
@@ -35,21 +37,27 @@ async def show_overview(request: Request, _session: Reader) -> Response:
 
 @router.get("/live")
 async def watch(request: Request, session: Reader, job: Annotated[UUID | None, Query()] = None) -> Response:
-    """The overview, or a job, as a stream of server-sent events; until the session ends."""
+    """The overview, or a job, as a stream of server-sent events; until the session ends. HEAD says whether
+    there is a session: a browser tells a page no more than that its stream was refused."""
+    if is_head(request.scope):
+        return Response(media_type="text/event-stream")
     topic, make = (_TOPIC, _overview(request)) if job is None else (f"job {job}", _job(request, job))
     left_s = (session.expires_at - datetime.now(UTC)).total_seconds()
     try:
-        stream = _console(request).live.open(topic, make, for_s=left_s)
+        stream = _console(request).live.open(topic, make, who=session.principal.owner, for_s=left_s)
     except TooManyWatch as error:
-        raise unavailable(
-            "As many browsers watch already as may. Load the page anew.", retry_after_s=30
+        raise rate_limited(
+            "As many pages are watched already as may be. Load the page anew.", retry_after_s=30
         ) from error
     return EventStream(stream)
 
 
 @rest.get("/{rest:path}")
-async def show_nothing(_session: Reader) -> Response:
-    """A page that says so."""
+async def show_nothing(request: Request, _session: Reader) -> Response:
+    """A page that says so; from the address of a form to the page that it is on."""
+    page = page_of(request.url.path)
+    if page != request.url.path:
+        return see_other(request, page)
     raise not_found("There is no page at this address.")
 
 

@@ -1,7 +1,7 @@
 """Where the console's pages are, and where a login may lead back to."""
 
 import re
-from urllib.parse import quote
+from urllib.parse import SplitResult, quote, urlsplit
 
 ROOT = "/console"
 LOGIN = f"{ROOT}/login"
@@ -13,7 +13,29 @@ FORMS = f"{ROOT}/"
 _LONGEST = 2_000
 _OUR_PAGE = re.compile(rf"{ROOT}(?:[/?][\x21\x23-\x5b\x5d-\x7e]*)?")
 """Visible ASCII without quotation mark and backslash, which browsers read as a slash."""
+_ACTS = frozenset({"reprocess", "discard", "resolve", "pause", "resume", "cancel"})
 _NOT_TO = (LOGIN, LOGOUT, LIVE, STATIC)
+
+
+def is_ours(path: str) -> bool:
+    """Whether it is the console's to answer."""
+    return path == ROOT or path.startswith(FORMS)
+
+
+def page_of(path: str) -> str:
+    """The page that has the form which is sent to `path`; any other path is its own."""
+    if path == LOGOUT:
+        return ROOT
+    page, _, act = path.rpartition("/")
+    return page if act in _ACTS else path
+
+
+def parts_of(url: str) -> SplitResult | None:
+    """Of a header of the request; None where it is not readable."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def return_path(asked: str | None) -> str:

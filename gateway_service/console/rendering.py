@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from starlette.responses import HTMLResponse
 
 from gateway_service.console.crossing import FIELD
+from gateway_service.console.paths import page_of
 from gateway_service.console.session import Session
 from gateway_service.console.statics import Statics
 
@@ -29,7 +30,7 @@ SYMBOLS = {
 """Beside every colour stands a sign and a word."""
 _TONES = {
     "good": ("sent", "delivered", "completed", "ready", "closed", "accepted by provider", "reprocessed"),
-    "bad": ("failed", "bounced", "open failure", "stopped", "not_ready", "no_answer", "open", "rejected"),
+    "bad": ("failed", "bounced", "stopped", "not_ready", "no_answer", "open", "rejected"),
     "doubt": ("unknown", "half-open", "retryable", "throttled", "paused"),
     "busy": ("accepted", "queued", "sending", "retrying", "scheduled", "deferred", "running", "in_flight"),
 }
@@ -73,7 +74,8 @@ class Renderer:
         text = self.fragment(
             template,
             session=session,
-            path=request.url.path,
+            path=page_of(request.url.path),
+            method=request.method,
             request_cursor=request.query_params.get("cursor"),
             **values,
         )

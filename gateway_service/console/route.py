@@ -1,8 +1,7 @@
-"""What all pages have in common: their headers, and that an error is a page, too."""
+"""What all pages have in common: an error is a page, too, and so is the way to the login."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Request, Response
@@ -11,53 +10,44 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse
 
 from gateway_service.console.crossing import is_from_elsewhere
-from gateway_service.console.paths import LIVE, ROOT, login_path, return_path
+from gateway_service.console.paths import LIVE, ROOT, login_path, parts_of, return_path
 from gateway_service.console.rendering import Renderer
 from gateway_service.console.session import LoginNeeded
 from shared.database.errors import unavailability
 from shared.process.correlation import correlation_id
+from shared.web.acquaintances import disown
 from shared.web.problems import ApiProblem, as_problem
 
 log = structlog.get_logger()
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
+_OURS = {"Carillon-Console": "page"}
+"""By this the script on a page knows that an answer is for it, and none of a proxy on the way."""
+MOST_FORM_BYTES = 64 * 1024
 SEE_OTHER = 303
 
 
 class ConsoleRoute(APIRoute):
-    """Answers problems with pages, leads whoever is not logged in to the login, and guards every answer."""
+    """Answers problems with pages, and leads whoever is not logged in to the login."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """As FastAPI's own, with that around it."""
         handle = super().get_route_handler()
 
-        async def handle_guarded(request: Request) -> Response:
+        async def handle_for_people(request: Request) -> Response:
             try:
+                await _check_size(request)
                 response = await handle(request)
             except LoginNeeded:
+                disown(request.scope)
                 response = _ask_to_log_in(request)
             except ClientDisconnect:
                 raise
             except Exception as error:
                 response = error_page(request, _problem_of(error, request))
-            for name, value in _HEADERS.items():
-                response.headers.setdefault(name, value)
-            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.update(_OURS)
             return response
 
-        return handle_guarded
+        return handle_for_people
 
 
 def renderer_of(request: Request) -> Renderer:
@@ -87,6 +77,12 @@ def error_page(request: Request, problem: ApiProblem) -> Response:
     )
 
 
+async def _check_size(request: Request) -> None:
+    # Taking a form apart costs more than reading it.
+    if request.method == "POST" and len(await request.body()) > MOST_FORM_BYTES:
+        raise ApiProblem(status=413, detail="A form may have 64 KiB at most. Nothing was done.")
+
+
 def _problem_of(error: Exception, request: Request) -> ApiProblem:
     problem = as_problem(unavailability(error) or error)
     if problem.status == 500:
@@ -109,8 +105,8 @@ def _ask_to_log_in(request: Request) -> Response:
         back_to = f"{path}?{request.url.query}" if request.url.query else path
     else:
         # The page that the form was on.
-        page = urlsplit(request.headers.get("referer", ""))
-        back_to = f"{page.path}?{page.query}" if page.query else page.path
+        page = parts_of(request.headers.get("referer", ""))
+        back_to = ROOT if page is None else f"{page.path}?{page.query}" if page.query else page.path
     if request.method == "GET" and is_from_elsewhere(request):
         # Asked for anew from here, the browser brings its cookie along.
         return renderer_of(request).page(request, "arriving.html", target=return_path(back_to))

@@ -10,7 +10,8 @@ REPUBLISHED = counter(
 )
 REPORTS = counter("delivery_reports", "Reports applied, by the state they tell of", ("channel", "state"))
 PARKED = counter("failures_parked", "Failed deliveries taken from the broker", ("kind",))
-PARKED.labels("delivery")  # from 0 on: a first rise from nothing is none to Prometheus
+for _kind in ("delivery", "message.undecodable", "message.not_storable"):
+    PARKED.labels(_kind)  # from 0 on: a first rise from nothing is none to Prometheus
 RESOLVED = counter("notifications_resolved", "Doubts that operators settled", ("outcome",))
 UNKNOWN = gauge("notifications_unknown", "Notifications that may or may not have gone out; 10,000 at most")
 OLDEST_DUE = gauge(

@@ -1,7 +1,7 @@
 """How Carillon stands, for somebody who looks: each part by itself, so that one that fails hides no other.
 
 What is dear is asked seldom: a part that took long is kept for twenty times as long, so that looking never
-takes more than a twentieth of the database's time.
+takes more than a twentieth of the database's time. What could not be had is asked for again soon.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ MOST_RECENT = 50_000
 MOST_IN_LANE = 10_000
 MOST_UNKNOWN = 10_000
 _LEISURE = 20
+_FAILED_KEPT_S = 5.0
 _WITHIN_S = 4.0
 _BROKER_WITHIN_S = 1.5
 _LANES = tuple((channel, lane) for channel in Channel for lane in Lane)
@@ -63,18 +64,25 @@ class LaneState:
     outbox: LaneOutbox
     queue: QueueState | None
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing in it, and somebody waits for what comes."""
+        queue = self.queue
+        return self.outbox.is_empty and queue is not None and not queue.depth and queue.consumers > 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Generic[T]):
-    """What is known of a part: `value`, or in words why there is none."""
+    """What is known of a part, asked for at `at`: `value`, or in words why there is none."""
 
+    at: datetime
     value: T | None
     problem: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverviewState:
-    """Everything, as it stands at `at`."""
+    """Everything; `at`: when the oldest part of it was asked for."""
 
     at: datetime
     minutes: Part[list[MinuteCount]]
@@ -86,16 +94,18 @@ class OverviewState:
 
 class Kept(Generic[T]):
     """What `ask` answers, asked again once it is older than `fresh_s`, or than twenty times what asking
-    took."""
+    took; than 5 s at most, where there was no answer."""
 
     def __init__(
         self,
         ask: Callable[[], Awaitable[T]],
         *,
+        clock: Clock,
         fresh_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
+        self._clock = clock
         self._fresh_s = fresh_s
         self._monotonic = monotonic
         self._part: Part[T] | None = None
@@ -109,20 +119,25 @@ class Kept(Generic[T]):
                 began = self._monotonic()
                 self._part = await self._asked()
                 now = self._monotonic()
-                self._ask_at = now + max(self._fresh_s, _LEISURE * (now - began))
+                pause_s = max(self._fresh_s, _LEISURE * (now - began))
+                if self._part.problem is not None:
+                    pause_s = min(pause_s, _FAILED_KEPT_S)
+                self._ask_at = now + pause_s
             return self._part
 
     async def _asked(self) -> Part[T]:
+        at = self._clock.now()
         try:
             async with asyncio.timeout(_WITHIN_S):
-                return Part(value=await self._ask())
+                return Part(at=at, value=await self._ask())
         except TimeoutError:
-            return Part(value=None, problem=f"No answer within {_WITHIN_S:g} s.")
+            problem = f"No answer within {_WITHIN_S:g} s."
         except DatabaseError:
-            return Part(value=None, problem="The database does not answer.")
+            problem = "The database does not answer."
         except Exception:
             log.exception("overview.part_failed")
-            return Part(value=None, problem="This cannot be shown: an error of ours, which was logged.")
+            problem = "This cannot be shown: an error of ours, which was logged."
+        return Part(at=at, value=None, problem=problem)
 
 
 class Overview:
@@ -143,12 +158,12 @@ class Overview:
         self._database = database
         self._broker = broker
         self._clock = clock
-        self._minutes = Kept(self._count_minutes, fresh_s=fresh_s)
-        self._lanes = Kept(self._look_at_lanes, fresh_s=fresh_s)
-        self._unknown = Kept(self._count_unknown, fresh_s=fresh_s)
-        self._parked = Kept(lambda: failures.summary(FailureFilter(), viewer), fresh_s=fresh_s)
+        self._minutes = Kept(self._count_minutes, clock=clock, fresh_s=fresh_s)
+        self._lanes = Kept(self._look_at_lanes, clock=clock, fresh_s=fresh_s)
+        self._unknown = Kept(self._count_unknown, clock=clock, fresh_s=fresh_s)
+        self._parked = Kept(lambda: failures.summary(FailureFilter(), viewer), clock=clock, fresh_s=fresh_s)
         # Each of them asks its own dependencies in turn.
-        self._services = Kept(services, fresh_s=5 * fresh_s)
+        self._services = Kept(services, clock=clock, fresh_s=5 * fresh_s)
 
     async def state(self) -> OverviewState:
         """As it is now, or was a moment ago. Raises nothing that a dependency can cause."""
@@ -160,7 +175,7 @@ class Overview:
             self._services.part(),
         )
         return OverviewState(
-            at=self._clock.now(),
+            at=min(part.at for part in (minutes, lanes, unknown, parked, services)),
             minutes=minutes,
             lanes=lanes,
             unknown=unknown,

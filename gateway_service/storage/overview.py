@@ -61,6 +61,11 @@ class LaneOutbox:
     later: int
     oldest_due_s: float | None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run is open."""
+        return not (self.waiting or self.handed_over or self.later)
+
 
 async def count_minutes(connection: Connection, *, since: datetime, most: int) -> list[MinuteCount]:
     """Of notifications accepted since then, the newest `most` of them. Raises DatabaseUnavailable."""

@@ -21,13 +21,14 @@ async def supervise(name: str, work: Callable[[], Awaitable[None]]) -> None:
     a pause of 0.1 s, doubling up to 5 s, with jitter; a run of 30 s resets the pause."""
     pause_s = FIRST_PAUSE_S
     loop = asyncio.get_running_loop()
+    failures = _failures.labels(name)  # from 0 on: a first rise from nothing is none to Prometheus
     while True:
         started = loop.time()
         try:
             await work()
             log.warning("task.ended", task=name)
         except Exception:
-            _failures.labels(name).inc()
+            failures.inc()
             log.exception("task.failed", task=name, pause_s=pause_s)
         if loop.time() - started > _CALM_S:
             pause_s = FIRST_PAUSE_S

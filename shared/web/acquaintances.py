@@ -16,11 +16,22 @@ from shared.process.recent import RecentlyUsed
 MOST_KNOWN = 4096
 UNAUTHORIZED = 401
 _SCOPE_KEY = "carillon.caller"
+_REFUSED_KEY = "carillon.credentials_refused"
 
 
 def vouch_for(scope: Scope, caller: Hashable) -> None:
     """The credentials of this request are good, and are `caller`'s."""
     scope[_SCOPE_KEY] = caller
+
+
+def disown(scope: Scope) -> None:
+    """The credentials of this request are not good, though its answer is no 401: it leads to a login."""
+    scope[_REFUSED_KEY] = True
+
+
+def are_refused(scope: Scope, *, status: int) -> bool:
+    """Whether an answer with this status tells that the credentials are not good."""
+    return status == UNAUTHORIZED or _REFUSED_KEY in scope
 
 
 @dataclass(kw_only=True)
@@ -68,7 +79,7 @@ class Acquaintances:
         if caller is not None:
             self._known.put(digest, caller)
         check = self._checks.get(digest)
-        if check is not None and (caller is not None or status == UNAUTHORIZED):
+        if check is not None and (caller is not None or are_refused(scope, status=status)):
             self._conclude(check, good=caller is not None)
 
     def refused(self, digest: bytes) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.process.metrics import gauge
-from shared.web.acquaintances import UNAUTHORIZED, Acquaintances
+from shared.web.acquaintances import Acquaintances, are_refused
 from shared.web.body import READ_TIMEOUT_S
 from shared.web.observation import QUIET_PATHS
 from shared.web.places import Line, Places
@@ -33,16 +33,18 @@ _waiting = gauge("admission_waiting", "Requests that wait for a place", ("kind",
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """`caller_address` tells strangers apart. `bulk_paths`: of POSTs that bring many at once, whole paths.
-    `stream_paths`: of GETs whose answers last; their place is free again once the answer begins, so that
-    they need a bound of their own. `wait_s`: how long somebody waits for a place. `check_s`: how long a
-    request whose credentials are new waits for the answer to another with the same, where strangers have
+    """`caller_address` tells strangers apart. `cookie_credentials`: what a request brings in a cookie, where
+    its path takes that in place of an Authorization header. `bulk_paths`: of POSTs that bring many at once,
+    whole paths. `stream_paths`: of GETs whose answers last; their place is free again once the answer begins,
+    so that they need a bound of their own. `wait_s`: how long somebody waits for a place. `check_s`: how long
+    a request whose credentials are new waits for the answer to another with the same, where strangers have
     their part."""
 
     places: int
     places_per_caller: int
     bulk_paths: frozenset[str]
     caller_address: Callable[[Scope], str]
+    cookie_credentials: Callable[[Scope], bytes | None] = lambda _: None
     stream_paths: frozenset[str] = frozenset()
     wait_s: float = 0.05
     check_s: float = 5.0
@@ -118,16 +120,17 @@ class AdmissionMiddleware:
     def _look_at(self, scope: Scope) -> tuple[bytes | None, int]:
         """A digest of the credentials, and the bytes to expect. They are not checked yet, which costs more
         than a refusal may; they are not kept either."""
-        digest: bytes | None = None
+        credentials = self._admission.cookie_credentials(scope)
+        from_cookie = credentials is not None
         length = 0
         for name, value in scope["headers"]:
-            if name == b"authorization":
-                digest = hashlib.sha256(value).digest()
+            if name == b"authorization" and not from_cookie:
+                credentials = value
             elif name == b"content-length" and value.isdigit():
                 length = max(length, min(int(value), self._largest))
             elif name == b"transfer-encoding":
                 length = self._largest
-        return digest, length
+        return hashlib.sha256(credentials).digest() if credentials is not None else None, length
 
     def _guest(self, scope: Scope, digest: bytes | None, *, bulk: bool) -> _Guest:
         places, limit = self._places, self._admission.places_per_caller
@@ -203,7 +206,7 @@ class AdmissionMiddleware:
             if message["type"] == "http.response.start":
                 if guest.checked is not None:
                     self._known.answered(digest, scope, status=message["status"])
-                elif message["status"] == UNAUTHORIZED:
+                elif are_refused(scope, status=message["status"]):
                     self._known.refused(digest)
             await send(message)
 

@@ -45,12 +45,15 @@
     }
   }
 
-  /** Follow the stream of this page, and say whether it is there. */
+  /** Follow the stream of this page, and say whether it is there. A page that nobody sees lets go of it: a
+      browser has six connections to a host for all its pages. */
   function watch(place) {
     const badge = document.getElementById("liveness-badge");
     const word = document.getElementById("liveness-word");
     const reload = document.getElementById("reload");
     let source = null;
+    let timer = null;
+    let ended = false;
 
     function tell(isLive, text) {
       badge.className = `badge ${isLive ? "good" : "idle"}`;
@@ -59,34 +62,89 @@
       reload.hidden = isLive;
     }
 
+    function leave() {
+      clearTimeout(timer);
+      timer = null;
+      source?.close();
+      source = null;
+    }
+
+    function end(text) {
+      ended = true;
+      leave();
+      tell(false, text);
+    }
+
+    function isOver() {
+      return document.getElementById("job-state")?.dataset.over === "yes";
+    }
+
+    /** Refused, as the browser sees it, which does not tell why: full for now, or nobody is logged in. */
+    async function comeAgain() {
+      leave();
+      let status = 0;
+      try {
+        status = (await fetch(place.dataset.stream, { method: "HEAD" })).status;
+      } catch {
+        // The connection is lost; it may come back.
+      }
+      if (status === 401) {
+        end("You are logged out.");
+        reload.textContent = "Log in again.";
+      } else if (!source && !timer) {
+        timer = setTimeout(begin, COME_AGAIN_MS);
+      }
+    }
+
     function begin() {
+      timer = null;
+      if (source || ended || document.hidden) return;
       source = new EventSource(place.dataset.stream);
       source.addEventListener("state", (event) => {
         show(event.data);
-        if (document.getElementById("job-state")?.dataset.over === "yes") {
-          source.close();
-          tell(false, "Over: nothing changes any more");
-        } else {
-          tell(true, "Live");
-        }
+        if (isOver()) end("Over: nothing changes any more");
+        else tell(true, "Live");
       });
-      source.addEventListener("error", () => {
+      source.addEventListener("error", (event) => {
+        if (event.target !== source) return;
         tell(false, "Not live");
-        // Refused for good, as the browser sees it: full, or nobody is logged in any more.
-        if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || begin(), COME_AGAIN_MS);
+        if (source.readyState === EventSource.CLOSED) comeAgain();
       });
     }
 
-    if (document.getElementById("job-state")?.dataset.over === "yes") {
-      tell(false, "Over: nothing changes any more");
+    if (isOver()) {
+      end("Over: nothing changes any more");
       return;
     }
     begin();
-    addEventListener("pagehide", () => source.close());
+    addEventListener("pagehide", leave);
     addEventListener("pageshow", (event) => event.persisted && location.reload());
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && source.readyState === EventSource.CLOSED) begin();
+      if (ended) return;
+      if (document.hidden) {
+        leave();
+        tell(false, "Not live");
+      } else if (!timer) {
+        begin();
+      }
     });
+  }
+
+  const trouble = document.getElementById("trouble");
+
+  /** What was asked for may have been done or not; the page stays as it is. */
+  function tellTrouble(request) {
+    const text = document.createElement("p");
+    text.textContent = "✗ No usable answer came. ";
+    if (request?.method === "GET") {
+      text.append("Try again.");
+    } else {
+      const jobs = document.createElement("a");
+      jobs.href = "/console/jobs";
+      jobs.textContent = "Jobs";
+      text.append("Look under ", jobs, " before you send it again.");
+    }
+    trouble.replaceChildren(text);
   }
 
   document.addEventListener("htmx:config:request", (event) => {
@@ -97,13 +155,25 @@
     }
   });
 
+  document.addEventListener("htmx:before:request", () => trouble.replaceChildren());
+
+  document.addEventListener("htmx:before:response", (event) => {
+    const { request, response } = event.detail.ctx;
+    if (response.headers.get("Carillon-Console") === "page") return;
+    // A proxy's words, or a refusal at the door.
+    event.preventDefault();
+    response.raw.body?.cancel();
+    tellTrouble(request);
+  });
+
+  document.addEventListener("htmx:error", (event) => tellTrouble(event.detail.ctx?.request));
+
   document.addEventListener("htmx:after:swap", () => {
     const main = document.getElementById("main");
+    if (!main) return;
     focusOnAnswer(main);
     speak(main.querySelector("[data-spoken]")?.dataset.spoken, true);
   });
-
-  document.addEventListener("htmx:error", () => speak("No answer came. Try again.", true));
 
   // A form is sent once, however often its button is pressed.
   document.addEventListener("submit", (event) => {

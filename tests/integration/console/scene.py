@@ -32,6 +32,7 @@ from user_service.settings import UserServiceSettings
 
 USER_MIGRATIONS = Path(user_service.__file__).parent / "storage" / "migrations"
 HOST = "http://gateway"
+UNTIL = re.compile(r'name="until" value="([^"]+)"')
 TOKEN = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 
 
@@ -111,6 +112,13 @@ class Browser:
         if answer.text:
             self.page = answer.text
         return answer
+
+    @property
+    def until(self) -> str:
+        """Of the forms of the page before: when it was made."""
+        found = UNTIL.search(self.page)
+        assert found is not None
+        return found[1]
 
     async def log_in(self, *, email: str, password: str, next_page: str = "/console") -> httpx.Response:
         """By the form."""

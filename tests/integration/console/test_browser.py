@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from carillon.embedded.postgres import EmbeddedPostgres
 from shared.contracts.delivery import Problem
@@ -16,6 +16,7 @@ from tests import servers
 from tests.chromium import running_chromium
 from tests.integration.console.scene import Scene, console_scene
 from tests.integration.console.served import served
+from tests.integration.gateway.conftest import eventually
 from tests.integration.gateway.failing import Worker, failed_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,11 +39,20 @@ FAULTS = """() => {
   const ids = all("[id]").map((e) => e.id);
   for (const id of new Set(ids)) if (ids.filter((i) => i === id).length > 1) found.push("twice: #" + id);
   if (all("h1").length !== 1) found.push("not one h1");
+  for (const e of all("nav a, td a, dd a, .trail a, .acts a, .brand, button, summary, input, select")) {
+    const { width, height } = e.getBoundingClientRect();
+    if (height && Math.min(width, height) < 24) found.push(`${width} x ${height}: ${e.outerHTML}`);
+  }
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (wide > 0) found.push("wider than the window by " + wide);
   return found;
 }"""
 """What somebody who does not see, or has a small screen, would stumble over."""
+HIDE = """(hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""Another tab is looked at, or this one again."""
 
 
 @dataclass(kw_only=True)
@@ -118,7 +128,8 @@ async def test_no_page_breaks_the_policy_or_leaves_anybody_out(
         "/console/audit",
     ):
         await page.goto(path)
-        assert await page.evaluate(FAULTS) == [], path
+        faults = await page.evaluate(FAULTS)
+        assert faults == [], (path, faults)
         assert await page.title() != "owned"
         assert "Carillon" in await page.title()
     assert desk.heard == []
@@ -179,10 +190,49 @@ async def test_the_overview_follows_keeps_the_focus_and_says_when_it_is_not_live
     await expect(row).to_contain_text(re.compile(r"\b3\b"), timeout=PATIENCE_MS)
     await expect(link).to_be_focused()
     await expect(page.locator("#spoken")).to_contain_text("failures are open", timeout=PATIENCE_MS)
-    await page.route("**/console/live", lambda route: route.fulfill(status=503))
-    await page.reload()
+    live = desk.scene.gateway.app.state.console.live
+    await page.evaluate(HIDE, True)
     await expect(page.locator("#liveness-word")).to_have_text("Not live")
+
+    async def nobody_watches() -> bool:
+        return bool(live.watching == 0)
+
+    await eventually(nobody_watches, within_s=20)
+    await page.evaluate(HIDE, False)
+    await expect(page.locator("#liveness-word")).to_have_text("Live")
+    await page.evaluate(HIDE, True)
+    await page.route("**/console/live", lambda route: route.fulfill(status=429))
+    await page.evaluate(HIDE, False)
     await expect(page.get_by_role("link", name="Load anew")).to_be_visible()
+    await page.unroute("**/console/live")
+    await page.context.clear_cookies()
+    await page.evaluate(HIDE, True)
+    await page.evaluate(HIDE, False)
+    await expect(page.locator("#liveness-word")).to_have_text("You are logged out.")
+    await expect(page.get_by_role("link", name="Log in again.")).to_be_visible()
+    await page.context.close()
+
+
+@pytest.mark.parametrize("status", [503, None])
+async def test_an_answer_that_is_no_page_of_ours_leaves_the_form_as_it_was(
+    desk: Desk, status: int | None
+) -> None:
+    page = await desk.sit_down(viewport=PHONE)
+    cause, _, _ = await one_of(desk, HOSTILE)
+    await page.goto(f"/console/failed/causes/{cause}")
+    await page.get_by_label("A second").fill("7")
+
+    async def answer(route: Route) -> None:
+        await (route.abort() if status is None else route.fulfill(status=status, body="<p>away</p>"))
+
+    await page.route("**/reprocess", answer)
+    await page.locator("#dry-run-button").click()
+    await expect(page.get_by_role("alert").filter(has_text="No usable answer came")).to_be_in_viewport()
+    await expect(page.get_by_label("A second")).to_have_value("7")
+    await page.unroute("**/reprocess")
+    await page.locator("#dry-run-button").click()
+    await expect(page.locator("#dry-run")).to_contain_text("would be sent")
+    await expect(page.get_by_text("No usable answer came")).to_have_count(0)
     await page.context.close()
 
 

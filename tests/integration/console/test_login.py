@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from shared.web.admission import Admission
 from tests.integration.console.scene import HOST, Scene
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,6 +110,17 @@ async def test_a_form_that_another_site_sends_is_refused_even_with_the_token(
     assert "Nothing was done" in answer.text
 
 
+async def test_a_session_is_known_at_the_door_like_any_credentials(scene: Scene) -> None:
+    wired = [entry.kwargs.get("admission") for entry in scene.gateway.app.user_middleware]
+    (admission,) = [one for one in wired if isinstance(one, Admission)]
+    browser = await scene.logged_in()
+    cookie = f"{SESSION}={browser.http.cookies[SESSION]}".encode()
+    scope = {"type": "http", "path": "/console/failed", "headers": [(b"cookie", cookie)]}
+    found = admission.cookie_credentials(scope)
+    assert found is not None
+    assert browser.http.cookies[SESSION].encode() in found
+
+
 async def test_a_link_from_another_site_finds_the_session(scene: Scene) -> None:
     browser = scene.browser()
     answer = await browser.get("/console/failed", **{"sec-fetch-site": "cross-site"})
@@ -130,6 +142,38 @@ async def test_who_is_logged_in_goes_on_while_the_user_service_is_away(scene: Sc
     browser = await scene.logged_in()
     scene.services.away.add("user")
     assert (await browser.get("/console/failed")).status_code == 200
+
+
+async def test_headers_that_nobody_can_read_break_nothing(scene: Scene) -> None:
+    browser = scene.browser(referer="http://[", origin="http://[")
+    answer = await browser.http.post("/console/jobs/7/pause", data={"csrf_token": "0"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/login")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "path", "body", "status"),
+    [
+        ("application/x-www-form-urlencoded", "/console/failed", b"a=b", 405),
+        ("application/json", "/console/login", b"{}", 415),
+        ("application/x-www-form-urlencoded", "/console/login", b"a=" + b"b" * 65_536, 413),
+        ("application/x-www-form-urlencoded", "/console/login", b"a=" + b"b" * 2_200_000, 413),
+    ],
+)
+async def test_what_the_shell_refuses_is_a_page_for_people_and_a_problem_for_scripts(
+    scene: Scene, content_type: str, path: str, body: bytes, status: int
+) -> None:
+    browser = scene.browser()
+    headers = {"content-type": content_type, "accept": "text/html"}
+    answer = await browser.http.post(path, content=body, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert f'href="{path}">Back to the page' in answer.text
+    script = await browser.http.post(path, content=body, headers={**headers, "hx-request": "true"})
+    of_ours = script.headers.get("carillon-console") == "page"
+    assert of_ours or script.headers["content-type"] == "application/problem+json"
+    for one in (answer, script):
+        assert "default-src 'none'" in one.headers["content-security-policy"]
+        assert one.headers["cache-control"] == "no-store"
 
 
 async def test_every_answer_is_guarded(scene: Scene) -> None:

@@ -87,6 +87,8 @@ async def test_a_notification_is_found_by_filters_and_by_its_id(scene: Scene) ->
     wrong = await browser.get("/console/notifications?user_id=nobody&created_after=2030-01-31T08:00")
     assert wrong.status_code == 422
     assert "valid UUID" in wrong.text
+    unread = await browser.get("/console/notifications?created_after=yesterday")
+    assert "Give a date and a time of day, in UTC." in unread.text
     assert (await browser.get(f"/console/notifications/{uuid4()}")).status_code == 404
 
 
@@ -163,15 +165,19 @@ async def test_a_cause_is_tried_dry_and_then_sent_again_as_a_job(scene: Scene) -
     await failed_for(scene.gateway, problem, 12)
     browser = await scene.logged_in()
     path = f"/console/failed/causes/{await cause_of(scene, problem)}"
-    page = (await browser.get(path)).text
-    until = re.search(r'name="until" value="([^"]+)"', page)
-    assert until is not None
-    form = {"until": until[1], "per_second": "1000", "limit": "11"}
+    await browser.get(path)
+    form = {"until": browser.until, "per_second": "1000", "limit": "11"}
     dry = await browser.send(f"{path}/reprocess", act="dry_run", **form)
     assert "Dry run: nothing was sent" in dry.text
     assert re.search(r"<strong>11</strong> would be sent", dry.text)
+    assert "Send 11 again" in dry.text
     assert await statuses(scene, problem) == ["open"]
-    assert (await browser.send(f"{path}/reprocess", act="start", per_second="-1")).status_code == 422
+    for wrong in ({"per_second": "-1"}, {"act": "oops"}, {"act": ""}, {"until": ""}, {"until": "soon"}):
+        answer = await browser.send(f"{path}/reprocess", **{**form, "act": "start", **wrong})
+        assert answer.status_code == 422, wrong
+        assert "text/html" in answer.headers["content-type"]
+    assert (await browser.get("/console/jobs")).text.count("<h1>Jobs") == 1
+    assert await statuses(scene, problem) == ["open"]
     async with Worker(scene.gateway):
         started = await browser.send(f"{path}/reprocess", act="start", **form)
         assert started.status_code == 303, started.text
@@ -197,13 +203,18 @@ async def test_a_job_is_paused_and_cancelled(scene: Scene) -> None:
     browser = await scene.logged_in()
     cause = f"/console/failed/causes/{await cause_of(scene, problem)}"
     await browser.get(cause)
-    path = (await browser.send(f"{cause}/reprocess", act="start", per_second="0.1")).headers["location"]
+    form = {"act": "start", "per_second": "0.1", "until": browser.until}
+    path = (await browser.send(f"{cause}/reprocess", **form)).headers["location"]
     await browser.get(path)
     assert (await browser.send(f"{path}/pause")).status_code == 303
     await job_is(browser, path, "paused")
     assert (await browser.send(f"{path}/cancel")).status_code == 303
     await job_is(browser, path, "cancelled")
-    assert (await browser.send(f"{path}/resume")).status_code == 409
+    refused = await browser.send(f"{path}/resume")
+    assert refused.status_code == 409
+    assert f'<a href="{path}" id="reload">' in refused.text
+    assert (await browser.get(f"{path}/resume")).headers["location"] == path
+    await browser.get(path)
     assert (await browser.send(f"{path}/explode")).status_code == 404
     if released := await scene.gateway.depth():
         await scene.gateway.released(released)
@@ -214,13 +225,18 @@ async def test_a_cause_is_discarded_only_by_who_is_sure(scene: Scene) -> None:
     await failed_for(scene.gateway, problem, 3)
     browser = await scene.logged_in()
     path = f"/console/failed/causes/{await cause_of(scene, problem)}"
-    await browser.get(path)
-    assert (await browser.send(f"{path}/discard", reason="Withdrawn.")).status_code == 422
+    assert "were discarded" not in (await browser.get(f"{path}?done=discarded")).text
+    until = browser.until
+    assert (await browser.send(f"{path}/discard", reason="Withdrawn.", until=until)).status_code == 422
+    assert (await browser.send(f"{path}/discard", reason="Withdrawn.", sure="yes")).status_code == 422
     assert await statuses(scene, problem) == ["open"]
-    answer = await browser.send(f"{path}/discard", reason="Withdrawn.", sure="yes")
+    answer = await browser.send(f"{path}/discard", reason="Withdrawn.", sure="yes", until=until)
     assert answer.status_code == 303, answer.text
     assert await statuses(scene, problem) == ["discarded"]
-    assert "3 failures were discarded" in (await browser.get(answer.headers["location"])).text
+    assert "were discarded" in (await browser.get(answer.headers["location"])).text
+    other = await scene.logged_in()
+    assert "were discarded" not in (await other.get(answer.headers["location"])).text
+    assert "you</span>" in (await browser.get("/console/audit")).text
 
 
 async def test_what_failed_after_the_page_was_made_is_not_meant(scene: Scene) -> None:
@@ -228,10 +244,9 @@ async def test_what_failed_after_the_page_was_made_is_not_meant(scene: Scene) ->
     await failed_for(scene.gateway, problem, 1)
     browser = await scene.logged_in()
     path = f"/console/failed/causes/{await cause_of(scene, problem)}"
-    until = re.search(r'name="until" value="([^"]+)"', (await browser.get(path)).text)
-    assert until is not None
+    await browser.get(path)
     await failed_for(scene.gateway, problem, 1)
-    await browser.send(f"{path}/discard", reason="Withdrawn.", sure="yes", until=until[1])
+    await browser.send(f"{path}/discard", reason="Withdrawn.", sure="yes", until=browser.until)
     assert await statuses(scene, problem) == ["discarded", "open"]
 
 
@@ -240,7 +255,9 @@ async def test_a_doubt_is_settled(scene: Scene) -> None:
     await scene.gateway.sql("UPDATE notifications SET status = 'unknown' WHERE id = $1", item.id)
     browser = await scene.logged_in()
     path = f"/console/notifications/{item.id}"
-    assert "Settle the doubt" in (await browser.get(path)).text
+    page = (await browser.get(f"{path}?done=resolved")).text
+    assert "Settle the doubt" in page
+    assert "The doubt is settled" not in page
     assert (await browser.send(f"{path}/resolve", outcome="perhaps")).status_code == 422
     assert (await browser.send(f"{path}/resolve", outcome="sent")).status_code == 303
     assert "The doubt is settled" in (await browser.get(f"{path}?done=resolved")).text

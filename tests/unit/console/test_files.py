@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gateway_service.console
-from gateway_service.console.route import POLICY
+from gateway_service.console.guard import POLICY
 from gateway_service.console.statics import Statics
 from tests.unit.console.requests import a_request
 

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from fastapi import Response
 
-from gateway_service.console.cookies import Cookies
+from gateway_service.console.cookies import Cookies, session_credentials
 from gateway_service.console.crossing import FormTokens, from_our_page
 from tests.unit.console.requests import a_request
 
@@ -37,6 +37,7 @@ def test_every_gateway_takes_the_forms_of_every_other() -> None:
         ({"origin": "https://console.example.com:8443", "host": "console.example.com"}, False),
         ({"origin": "https://example.org", "host": "console.example.com"}, False),
         ({"origin": "null", "host": "console.example.com"}, False),
+        ({"origin": "http://[", "host": "console.example.com"}, False),
         ({"host": "console.example.com"}, True),  # no browser; the token decides
     ],
 )
@@ -72,3 +73,15 @@ def test_by_https_the_cookie_is_for_https_alone(
 def test_a_cookie_planted_by_http_is_not_taken_for_one_of_https() -> None:
     planted = a_request(scheme="https", cookie="carillon_console=planted")
     assert Cookies(()).session(planted) is None
+
+
+def test_the_session_is_what_lets_a_request_for_a_page_in_and_nothing_else() -> None:
+    def brought(cookie: str, path: str = "/console/failed") -> bytes | None:
+        return session_credentials({**a_request(cookie=cookie).scope, "path": path})
+
+    plain, secure = brought("carillon_console=a"), brought("__Secure-carillon_console=a")
+    assert None not in (plain, secure)
+    assert plain != secure != brought("carillon_console=b; __Secure-carillon_console=a")
+    assert brought("carillon_console=a; other=b") == plain
+    assert brought("other=a") is None
+    assert brought("carillon_console=a", "/api/v1/failed") is None

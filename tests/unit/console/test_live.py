@@ -8,6 +8,7 @@ import pytest
 from gateway_service.console.live import Live, Stream, TooManyWatch, event
 
 PATIENCE_S = 10.0
+ANN, BOB = "ann", "bob"
 
 
 class Maker:
@@ -36,7 +37,7 @@ async def states(stream: Stream, count: int) -> list[str]:
 
 async def test_a_state_is_made_once_for_all_who_watch() -> None:
     live, make = Live(every_s=3_600), Maker()
-    streams = [live.open("overview", make, for_s=60) for _ in range(20)]
+    streams = [live.open("overview", make, who=number, for_s=60) for number in range(20)]
     seen = await asyncio.gather(*(states(stream, 1) for stream in streams))
     assert seen == [["event: state\ndata: <p>1</p>\n\n"]] * 20
     assert make.made == 1
@@ -47,7 +48,7 @@ async def test_a_state_is_made_once_for_all_who_watch() -> None:
 
 async def test_without_watchers_nothing_is_made() -> None:
     live, make = Live(every_s=0.01), Maker()
-    stream = live.open("overview", make, for_s=60)
+    stream = live.open("overview", make, who=ANN, for_s=60)
     await states(stream, 3)
     stream.close()
     stream.close()
@@ -59,11 +60,34 @@ async def test_without_watchers_nothing_is_made() -> None:
 
 async def test_beyond_the_bound_nobody_watches_until_somebody_leaves() -> None:
     live, make = Live(most=2, every_s=3_600), Maker()
-    first, _ = live.open("a", make, for_s=60), live.open("b", make, for_s=60)
+    first, _ = live.open("a", make, who=ANN, for_s=60), live.open("b", make, who=ANN, for_s=60)
     with pytest.raises(TooManyWatch):
-        live.open("a", make, for_s=60)
+        live.open("a", make, who=ANN, for_s=60)
     first.close()
-    live.open("a", make, for_s=60)
+    live.open("a", make, who=ANN, for_s=60)
+    live.stop()
+
+
+async def test_one_account_takes_no_more_than_its_part() -> None:
+    live, make = Live(most_of_one=1, every_s=3_600), Maker()
+    first = live.open("a", make, who=ANN, for_s=60)
+    with pytest.raises(TooManyWatch):
+        live.open("b", make, who=ANN, for_s=60)
+    live.open("a", make, who=BOB, for_s=60)
+    first.close()
+    live.open("a", make, who=ANN, for_s=60)
+    live.stop()
+
+
+async def test_who_comes_later_sees_nothing_that_was_begun_before() -> None:
+    live, make = Live(every_s=0.01), Maker()
+    first = live.open("job", make, who=ANN, for_s=60)
+    seen = await states(first, 1)
+    before = make.made
+    later = live.open("job", make, who=ANN, for_s=60)
+    (state,) = await states(later, 1)
+    assert seen == ["event: state\ndata: <p>1</p>\n\n"]
+    assert int(state.partition("<p>")[2].partition("<")[0]) > before
     live.stop()
 
 
@@ -71,7 +95,7 @@ async def test_beyond_the_bound_nobody_watches_until_somebody_leaves() -> None:
 async def test_a_stream_ends_with_the_session_and_after_an_hour(for_s: float, after_s: float) -> None:
     now = 1_000.0
     live = Live(every_s=0.01, monotonic=lambda: now)
-    stream = live.open("overview", Maker(), for_s=for_s)
+    stream = live.open("overview", Maker(), who=ANN, for_s=for_s)
     events: AsyncIterator[bytes] = stream.events()
     assert (await anext(events)).startswith(b"retry:")
     assert (await anext(events)).startswith(b"event: state")
@@ -83,14 +107,14 @@ async def test_a_stream_ends_with_the_session_and_after_an_hour(for_s: float, af
 
 async def test_every_stream_ends_at_once_when_the_process_is_to_stop() -> None:
     live = Live(every_s=3_600)
-    streams = [live.open("overview", Maker(), for_s=60) for _ in range(3)]
+    streams = [live.open("overview", Maker(), who=ANN, for_s=60) for _ in range(3)]
     watching = [asyncio.create_task(states(stream, 100)) for stream in streams]
     while live.latest("overview") is None:
         await asyncio.sleep(0)
     live.stop()
     assert [len(seen) for seen in await asyncio.gather(*watching)] == [1, 1, 1]
     with pytest.raises(TooManyWatch):
-        live.open("overview", Maker(), for_s=60)
+        live.open("overview", Maker(), who=ANN, for_s=60)
 
 
 async def test_a_state_that_cannot_be_made_ends_no_stream() -> None:
@@ -103,7 +127,7 @@ async def test_a_state_that_cannot_be_made_ends_no_stream() -> None:
             return state
 
     live = Live(every_s=0.01)
-    stream = live.open("overview", Faulty(), for_s=60)
+    stream = live.open("overview", Faulty(), who=ANN, for_s=60)
     assert await states(stream, 1) == ["event: state\ndata: <p>3</p>\n\n"]
     stream.close()
 

@@ -2,13 +2,17 @@
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from gateway_service.console.minutes import table_of
 from gateway_service.domain.overview import MOST_RECENT, Kept
+from gateway_service.domain.service_states import ServiceStates
 from gateway_service.storage.overview import MinuteCount
 from shared.contracts.http.notification_answers import NotificationStatus
 from shared.database.errors import DatabaseUnavailable
+from shared.process.clock import SystemClock
+from shared.web.health import Readiness
 
 MINUTE = datetime(2030, 1, 31, 8, 0, tzinfo=UTC)
 
@@ -31,10 +35,11 @@ class Dear:
 @pytest.mark.parametrize(("takes_s", "kept_s"), [(0.001, 1.0), (0.5, 10.0)])
 async def test_what_took_long_is_kept_for_longer(takes_s: float, kept_s: float) -> None:
     dear = Dear(takes_s=takes_s)
-    kept = Kept(dear.ask, fresh_s=1.0, monotonic=lambda: dear.now)
-    assert (await kept.part()).value == 1
+    kept = Kept(dear.ask, clock=SystemClock(), fresh_s=1.0, monotonic=lambda: dear.now)
+    first = await kept.part()
+    assert first.value == 1
     dear.now += kept_s - 0.01
-    assert (await kept.part()).value == 1
+    assert await kept.part() == first, "with the time at which it was asked for"
     dear.now += 0.02
     assert (await kept.part()).value == 2
 
@@ -42,19 +47,47 @@ async def test_what_took_long_is_kept_for_longer(takes_s: float, kept_s: float) 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("away"), RuntimeError("a defect")])
 async def test_a_part_that_fails_says_so_and_is_asked_again(error: Exception) -> None:
     errors = [error]
+    now = 0.0
 
     async def ask() -> str:
+        nonlocal now
         if errors:
+            now += 4.0  # much was waited for in vain: no reason to wait long for another answer
             raise errors.pop()
         return "well again"
 
-    now = 0.0
-    kept = Kept(ask, fresh_s=1.0, monotonic=lambda: now)
+    kept = Kept(ask, clock=SystemClock(), fresh_s=1.0, monotonic=lambda: now)
     failed = await kept.part()
     assert failed.value is None
     assert failed.problem
-    now = 2.0
+    now += 5.0
     assert (await kept.part()).value == "well again"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.ReadTimeout(""), "did not answer within 3 s"),
+        (httpx.ConnectError(""), "cannot be reached"),
+        (httpx.Response(200, text="<p>a proxy</p>"), "what it answered cannot be read"),
+    ],
+)
+async def test_why_a_service_is_not_there_is_said_in_words(
+    answer: httpx.Response | Exception, words: str
+) -> None:
+    def answered(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    states = ServiceStates(
+        ("gateway_service", Readiness()),
+        {"user_service": "http://user"},
+        transport=httpx.MockTransport(answered),
+    )
+    _, user = await states.all()
+    assert (user.status, user.missing) == ("no_answer", (("service", words),))
+    await states.close()
 
 
 def counted(status: NotificationStatus, count: int, *, minutes_ago: int = 0) -> MinuteCount:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway_service.console.paths import login_path, return_path
+from gateway_service.console.paths import login_path, page_of, return_path
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,17 @@ def test_everywhere_else_is_not(asked: str | None) -> None:
 def test_the_login_keeps_where_one_was_in_one_field() -> None:
     assert login_path("/console/failed?a=1&b=2") == "/console/login?next=%2Fconsole%2Ffailed%3Fa%3D1%26b%3D2"
     assert login_path("//example.org") == "/console/login"
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "page"),
+    [
+        ("/console/jobs/7/pause", "/console/jobs/7"),
+        ("/console/failed/causes/ab/reprocess", "/console/failed/causes/ab"),
+        ("/console/logout", "/console"),
+        ("/console/login", "/console/login"),
+        ("/console/jobs/7", "/console/jobs/7"),
+    ],
+)
+def test_what_answers_a_form_leads_back_to_the_page_of_the_form(sent_to: str, page: str) -> None:
+    assert page_of(sent_to) == page

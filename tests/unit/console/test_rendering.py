@@ -62,6 +62,8 @@ def the_page_of_a_cause(session: Session, cause: CauseSummary) -> str:
         errors={},
         problem=None,
         dry_run=None,
+        most=0,
+        done=False,
         until="2030-01-31T08:00:00.000000Z",
     )
 

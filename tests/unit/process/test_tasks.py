@@ -17,6 +17,7 @@ from shared.process.correlation import (
     new_correlation_id,
 )
 from shared.process.identifiers import uuid7
+from shared.process.metrics import exposition
 from shared.process.tasks import BackgroundTasks, supervise
 
 
@@ -47,6 +48,14 @@ async def test_work_that_fails_or_ends_is_run_again(monkeypatch: pytest.MonkeyPa
     with pytest.raises(asyncio.CancelledError):
         await task
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, *[tasks.LONGEST_PAUSE_S] * 6]
+
+
+async def test_the_failures_of_a_task_are_counted_from_nought_so_that_the_first_is_seen() -> None:
+    background = BackgroundTasks()
+    background.start("never_failed", asyncio.Event().wait)  # type: ignore[arg-type] # it returns nothing of use
+    await asyncio.sleep(0)
+    assert b'carillon_background_task_failures_total{task="never_failed"} 0.0' in exposition()
+    await background.close()
 
 
 async def test_close_ends_all_and_waits_for_their_last_words() -> None:

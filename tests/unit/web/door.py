@@ -10,12 +10,18 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from shared.web.acquaintances import vouch_for
+from shared.web.acquaintances import disown, vouch_for
 from shared.web.admission import Admission, AdmissionMiddleware
 from shared.web.problems import ApiProblem
 
 LARGEST = 2 * 1024 * 1024
 BULK = "/bulk"
+PAGE = "/page"
+"""Where credentials come in a cookie."""
+
+
+def _of_page(scope: Scope) -> bytes | None:
+    return dict(scope["headers"]).get(b"cookie") if scope["path"] == PAGE else None
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Door:
                 places_per_caller=self.per_caller,
                 bulk_paths=frozenset({BULK}),
                 caller_address=lambda scope: str(scope["client"][0]),
+                cookie_credentials=_of_page,
                 wait_s=0.0,
                 check_s=60.0,
             ),
@@ -55,8 +62,11 @@ class Door:
             status = problem.status
         finally:
             self.in_hand.remove(mine)
-        who = dict(scope["headers"]).get(b"authorization", b"").decode()
-        if who.startswith("bogus") or who in self.revoked:
+        who = (_of_page(scope) or dict(scope["headers"]).get(b"authorization", b"")).decode()
+        if scope["path"] == PAGE and who in self.revoked:
+            disown(scope)
+            status = 303
+        elif who.startswith("bogus") or who in self.revoked:
             status = 401
         elif who and scope["path"] != "/public":
             vouch_for(scope, who.partition("/")[0])
@@ -87,7 +97,7 @@ class Door:
             else:
                 told.body += message["body"]
 
-        lines = {"authorization": who} if who else {}
+        lines = {"cookie" if path == PAGE else "authorization": who} if who else {}
         lines |= {name.replace("_", "-"): value for name, value in headers.items()}
         scope: Scope = {
             "type": "http",
@@ -110,7 +120,7 @@ class Door:
         yield
         for one in mine:
             one.set_result(None)
-        assert {(await task).status for task in tasks} <= {202, 401}
+        assert {(await task).status for task in tasks} <= {202, 303, 401}
 
     async def told(self, path: str = "/one", **more: Any) -> "Told":
         """What one more is told, at once or as soon as it got in."""

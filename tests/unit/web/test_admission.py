@@ -12,7 +12,7 @@ from starlette.types import Message, Scope
 
 from shared.web.admission import BYTES_A_PLACE
 from shared.web.refusals import Refusal, Refusals
-from tests.unit.web.door import BULK, LARGEST, a_door, rounds
+from tests.unit.web.door import BULK, LARGEST, PAGE, a_door, rounds
 
 
 async def test_who_finds_no_place_is_told_so_before_a_byte_of_the_body_is_read() -> None:
@@ -123,6 +123,18 @@ async def test_credentials_that_are_no_longer_good_are_a_strangers_again() -> No
         door.in_hand[-1].set_result(None)
         assert (await task).status == 401
         assert (await door.told(who="ann")).status in (429, 503)
+
+
+async def test_who_brings_good_credentials_in_a_cookie_is_not_locked_out_by_strangers() -> None:
+    door = await a_door(places=8)
+    assert await door.takes(PAGE, who="eve")
+    async with door.holding(2, who="", client="192.0.2.2"), door.holding(1, who=""):
+        assert await door.takes(PAGE, who="eve")
+        assert not await door.takes(PAGE, who="nobody we know")
+        assert not await door.takes(who="nobody we know", cookie="eve"), "no cookie counts there"
+        door.revoked.add("eve")
+        assert (await door.told(PAGE, who="eve")).status == 303
+        assert not await door.takes(PAGE, who="eve"), "the cookie is no longer good"
 
 
 async def test_many_at_once_with_new_credentials_wait_for_what_the_first_is_told() -> None:
