@@ -72,6 +72,8 @@ def terminal(api: FakeFailed, *arguments: str) -> Iterator[Terminal]:
         cwd=ROOT,
         env=inherited
         | {"CARILLON_URL": api.url, "CARILLON_API_KEY": "ck_live_x", "TERM": "xterm", "COLUMNS": "80"},
+        # Where the tests run in the background of a shell, Ctrl-C is ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

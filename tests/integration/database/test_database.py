@@ -196,7 +196,7 @@ async def test_a_transaction_is_all_or_nothing(database_url: str) -> None:
 
 
 async def test_more_callers_than_connections_take_turns(database_url: str) -> None:
-    async with opened(database_url, pool_size=2) as database:
+    async with opened(database_url, pool_size=2, timeout_s=PATIENT_S) as database:
         users = [use for _ in range(100) for use in (use_asyncpg, use_sqlalchemy)]
         await asyncio.gather(*(use(database) for use in users))
 

@@ -28,6 +28,7 @@ from shared.database.engine import Database
 from shared.process.service_tokens import ServiceTokens
 from tests.builders import a_recipient, a_template_version
 from tests.fakes.peers import FakePeers
+from tests.integration.services import PATIENT_S
 from tests.servers import MigratedDatabases
 
 MIGRATIONS = Path(gateway_service.__file__).parent / "storage" / "migrations"
@@ -173,7 +174,7 @@ async def running_gateway(
         "broker_url": broker_url,
         "service_secret": SECRET,
         "sweep_interval_s": 0.1,
-        "database_timeout_s": 20.0,  # the usual two seconds can be too short beside other tests
+        "database_timeout_s": PATIENT_S,
         **changes,
     }
     settings = GatewaySettings(**values)  # type: ignore[arg-type]
@@ -186,7 +187,8 @@ async def running_gateway(
         template_client=TemplateClient("http://template", tokens, transport=transport, patience_s=PATIENCE_S),
         ledger_client=LedgerClient(CHANNELS, tokens, transport=transport),
     )
-    database, broker = Database(database_url), connect_broker(broker_url, client_name="test")
+    database = Database(database_url, timeout_s=PATIENT_S)
+    broker = connect_broker(broker_url, client_name="test")
     await database.start()
     await broker.start(wait_s=10)
     async with (
