@@ -67,17 +67,18 @@ def terminal(api: FakeFailed, *arguments: str) -> Iterator[Terminal]:
     """Runs the command; killed in the end if need be."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CARILLON_")}
     ours, theirs = pty.openpty()
+    # Where the tests run in the background of a shell, Ctrl-C is ignored, and that would be inherited.
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "carillon", "failed", *arguments],
         cwd=ROOT,
         env=inherited
         | {"CARILLON_URL": api.url, "CARILLON_API_KEY": "ck_live_x", "TERM": "xterm", "COLUMNS": "80"},
-        # Where the tests run in the background of a shell, Ctrl-C is ignored, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
     )
+    signal.signal(signal.SIGINT, heeded)
     os.close(theirs)
     try:
         yield Terminal(process=process, descriptor=ours)

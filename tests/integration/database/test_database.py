@@ -17,6 +17,7 @@ from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.setup_error import SetupError
 from shared.database.engine import Database
 from shared.database.errors import CommitUnknown, DatabaseUnavailable
+from tests.integration.services import PATIENT_S
 
 LONGEST_WAIT_S = 3.0
 BACKEND = "SELECT pg_backend_pid()"
