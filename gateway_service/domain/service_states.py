@@ -7,6 +7,7 @@ import httpx
 import msgspec
 
 from gateway_service.domain.overview import ServiceState
+from shared.clients.peer import tls_context
 from shared.process.redaction import scrub
 from shared.web.health import Readiness, ReadinessReport
 
@@ -28,7 +29,11 @@ class ServiceStates:
         self._name, self._own = own
         self._urls = {name: url.rstrip("/") for name, url in urls.items()}
         self._http = httpx.AsyncClient(
-            transport=transport, timeout=httpx.Timeout(WITHIN_S), trust_env=False, follow_redirects=False
+            transport=transport,
+            timeout=httpx.Timeout(WITHIN_S),
+            trust_env=False,
+            follow_redirects=False,
+            verify=tls_context(),
         )
 
     async def all(self) -> Sequence[ServiceState]:

@@ -225,7 +225,7 @@ async def test_the_same_is_done_in_a_browser(house: House) -> None:
         await page.get_by_label("A second").fill("1000")
         await page.get_by_role("button", name="Dry run").click()
         await expect(page.locator("#dry-run")).to_contain_text(f"{count} would be sent", timeout=PATIENCE_MS)
-        await page.get_by_role("button", name="Send them again", exact=True).click()
+        await page.get_by_role("button", name=f"Send {count} again", exact=True).click()
         state = page.locator("#job-state")
         await expect(state).to_have_attribute("data-status", "stopped", timeout=PATIENCE_MS)
         await expect(state).to_contain_text("failed for the same cause again")

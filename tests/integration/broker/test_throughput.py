@@ -6,10 +6,10 @@ import time
 from tests.builders import a_message
 from tests.integration.broker.conftest import Transport
 
-MESSAGES = 10_000
+MESSAGES = 4_000
 
 
-async def test_ten_thousand_messages_go_through(transport: Transport) -> None:
+async def test_thousands_of_messages_go_through(transport: Transport) -> None:
     broker = await transport.connect()
     body = b"x" * 800
     started = time.perf_counter()
