@@ -174,7 +174,7 @@ def _settings(broker: str | None) -> UpSettings:
 
 def _run(command: Callable[[], Coroutine[None, None, int]]) -> None:
     """Run a command; what the person has to put right is said in one sentence."""
-    configure_logging(service="carillon", level="WARNING", format="console")
+    configure_logging(service="carillon", level="WARNING", format="console", lasting=False)
     try:
         code = asyncio.run(command())
     except SetupError as error:

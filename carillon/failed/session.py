@@ -27,7 +27,7 @@ Command = Callable[[Api, Screen], Awaitable[int]]
 
 def run(command: Command, *, url: str | None) -> None:
     """Ends with the command's exit code; 1 where the API refuses, 2 where it cannot be asked at all."""
-    configure_logging(service="carillon", level="WARNING", format="console")
+    configure_logging(service="carillon", level="WARNING", format="console", lasting=False)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal cannot write

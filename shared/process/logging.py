@@ -44,8 +44,10 @@ def configure_logging(
     service: str,
     level: str = "INFO",
     format: Literal["json", "console"] = "json",  # noqa: A002 - its name in the settings
+    lasting: bool = True,
 ) -> None:
-    """Route structlog and the standard library's loggers to stdout in one form. Call once, first thing."""
+    """Route structlog and the standard library's loggers to stdout in one form. Call once, first thing.
+    `lasting`: for as long as the process lives, so that loggers need not ask again; that is quicker."""
     threshold = logging.getLevelNamesMapping()[level]
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -60,7 +62,7 @@ def configure_logging(
         processors=[*common, *_renderers(format)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=lasting,
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
