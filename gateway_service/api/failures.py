@@ -109,12 +109,14 @@ async def reprocess_failure(
     body: ReprocessRequest | None = None,
 ) -> FailureDetail:
     """In a new run of its notification, with the template that is published now, and with `changes` where
-    they are given. Addresses and devices that an earlier run has reached, or may have, are left out; other
-    failures of the same notification are sent again with it. Of two who ask at once, one has an effect.
+    they are given. Addresses and devices that an earlier run has reached, or may have, are left out, and so
+    are those whose failure was discarded; other failures of the same notification are sent again with it. A
+    new address (`to`) takes the place of all. Of two who ask at once, one has an effect.
 
     409: `not_open`, it is reprocessed or discarded; `still_in_progress`, another device is in work;
-    `doubt_first`, another device may have been reached, which has to be resolved; `notification_expired`;
-    `not_reprocessable`, nobody can read it, or its notification is gone. 422: the changes do not fit."""
+    `doubt_first`, the notification is `unknown`, which has to be resolved; `others_failed_too`, a new address
+    would replace other devices that failed; `notification_expired`; `not_reprocessable`, nobody can read it,
+    or its notification is gone. 422: the changes do not fit."""
     return await reprocessing.one(failure_id, None if body is None else body.changes, principal)
 
 

@@ -20,13 +20,11 @@ from gateway_service.domain.refusals import (
     Invalid,
     NotFound,
     NotNow,
-    NotOpen,
     NotReprocessable,
     OthersFailedToo,
-    StillInProgress,
     invalid,
 )
-from gateway_service.domain.sendability import refusal_of, sendability
+from gateway_service.domain.sendability import refusal_of, refusal_to_discard, sendability
 from gateway_service.storage.failure_reads import count_failures
 from gateway_service.storage.failure_selection import FailureSelection, by_id
 from gateway_service.storage.operator_acts import Act, note_acts
@@ -43,7 +41,7 @@ from gateway_service.storage.reprocessing import (
 )
 from shared.clients.peer import PeerError
 from shared.contracts.channels import Channel
-from shared.contracts.http.failures import FailureDetail, FailureStatus, OperatorAct
+from shared.contracts.http.failures import FailureDetail, OperatorAct
 from shared.contracts.http.reprocessing import (
     BulkDiscarded,
     BulkDiscardRequest,
@@ -125,10 +123,11 @@ class Reprocessing:
         await self._read(identifier, principal)
         async with self._database.transaction() as connection:
             found = await lock_candidates(connection, [identifier])
-            if not found or found[0].status is not FailureStatus.OPEN:
-                raise NotOpen("Somebody has reprocessed or discarded it already.")
-            if found[0].in_work:
-                raise StillInProgress("Another address or device of it is still in work: wait for its end.")
+            if not found:
+                raise NotFound(ABSENT)
+            refusal = refusal_to_discard(found[0])
+            if refusal is not None:
+                raise refusal
             now = self._clock.now()
             await close_as_discarded(connection, [identifier], by=principal.name, at=now)
             act = _act(found[0], OperatorAct.DISCARDED, principal, at=now)
@@ -150,11 +149,7 @@ class Reprocessing:
                     break
                 after = found[-1].id
                 locked = await lock_candidates(connection, [candidate.id for candidate in found])
-                open_ones = [
-                    candidate
-                    for candidate in locked
-                    if candidate.status is FailureStatus.OPEN and not candidate.in_work
-                ]
+                open_ones = [candidate for candidate in locked if refusal_to_discard(candidate) is None]
                 ids = [candidate.id for candidate in open_ones]
                 now = self._clock.now()
                 await close_as_discarded(connection, ids, by=principal.name, at=now)

@@ -69,3 +69,10 @@ def refusal_of(found: Sendability) -> Refused | None:
         return None
     kind, message = _REFUSALS[found]
     return kind(message)
+
+
+def refusal_to_discard(candidate: Candidate) -> Refused | None:
+    """Why it cannot be discarded, if so: whatever is open can, unless another device is still in work."""
+    if candidate.status is not FailureStatus.OPEN:
+        return refusal_of(Sendability.CLOSED)
+    return refusal_of(Sendability.BUSY) if candidate.in_work else None

@@ -94,7 +94,7 @@ class DryRun(StrictModel):
     fields: what nobody can send (`unreadable`, or its notification is gone), what is over (`expired`), what
     still has another device in work or to be settled (`busy`), the recipient's own choice (`opted_out`); the
     rest `would_send`. Of that, `likely_duplicates` say the same to the same recipient as another of them, or
-    as a notification that was sent since.
+    as one of the same sender, of the hour before or since, that was sent, may have been or will be.
 
     At most 10,000 are examined, the oldest first; `matching` counts all."""
 
