@@ -82,6 +82,23 @@ async def recovers(database: Database) -> None:
                 await asyncio.sleep(0.05)
 
 
+async def killed(server: EmbeddedPostgres) -> None:
+    """kill -9, and the backends have seen it: one that is busy answers for a moment longer."""
+    assert server.pid is not None
+    backends = psutil.Process(server.pid).children(recursive=True)
+    server.kill()
+    async with asyncio.timeout(10):
+        while any(map(_is_there, backends)):
+            await asyncio.sleep(0.02)
+
+
+def _is_there(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def start_again(server: EmbeddedPostgres) -> None:
     """After a kill: the backends that are left hold the shared memory for a moment."""
     async with asyncio.timeout(10):
@@ -102,7 +119,7 @@ async def test_starts_without_postgresql_and_finds_it_later(private_postgres: Em
 async def test_a_restart_of_postgresql_needs_none_of_ours(private_postgres: EmbeddedPostgres) -> None:
     async with opened(private_postgres.url) as database:
         await recovers(database)
-        private_postgres.kill()
+        await killed(private_postgres)
         await refused_within(database, LONGEST_WAIT_S)
         await start_again(private_postgres)
         await recovers(database)
