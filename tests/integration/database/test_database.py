@@ -94,7 +94,7 @@ async def killed(server: EmbeddedPostgres) -> None:
 
 def _is_there(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
