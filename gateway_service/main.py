@@ -93,7 +93,7 @@ def create_app(
             keep_months=settings.keep_months,
         ),
     )
-    submissions = Submissions(database, post.relay)
+    submissions = Submissions(database, post.relay, within_s=settings.database_timeout_s)
     backlog = Backlog(clock)
     backlog_watch = BacklogWatch(database, backlog, settings.backlog_limits)
 

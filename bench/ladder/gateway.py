@@ -39,7 +39,7 @@ class Gateway:
 
     def __init__(self, database: Database, ledger: Ledger) -> None:
         self._database, self._ledger = database, ledger
-        self._submissions = Submissions(database, _Nobody())
+        self._submissions = Submissions(database, _Nobody(), within_s=2.0)
         self._reports = GroupCommit[DeliveryReported, None](
             self._take_over,
             name="reports.storing",

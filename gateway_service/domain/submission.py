@@ -3,6 +3,7 @@
 Requests that arrive together share a commit. Whoever has an answer has it after COMMIT.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,10 +53,13 @@ class Answer:
 
 
 class Submissions:
-    """The way into the database for single notifications."""
+    """The way into the database for single notifications. `within_s`: how long each may take; one that comes
+    while groups before it wait for a database that stands still would wait for those, and then as long again
+    for itself."""
 
-    def __init__(self, database: Database, hand_off: HandOff) -> None:
+    def __init__(self, database: Database, hand_off: HandOff, *, within_s: float) -> None:
         self._database = database
+        self._within_s = within_s
         self._hand_off = hand_off
         self._group: GroupCommit[Submission, Answer | Exception] = GroupCommit(
             self._flush, name="acceptance", max_wait_s=GATHER_S
@@ -73,7 +77,10 @@ class Submissions:
         """Returns after COMMIT. Raises KeyReused, KeyInProgress, and NotNow where nobody can say whether
         it was stored."""
         try:
-            outcome = await self._group.submit(Submission(notification=notification, claim=claim))
+            async with asyncio.timeout(self._within_s):
+                outcome = await self._group.submit(Submission(notification=notification, claim=claim))
+        except TimeoutError as error:
+            raise NotNow(ASK_AGAIN) from error
         except Overloaded as error:
             raise NotNow("Too much is waiting to be stored; ask again") from error
         except DatabaseUnavailable as error:
