@@ -8,6 +8,7 @@ alive any more has outlived its process: that message did it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -47,14 +48,27 @@ class Trials(Generic[ContentT]):
         self._worker = worker
         self._records = records
         self._isolation = Isolation()
+        self._suspects: Counter[DeliveryKey] = Counter()
         self._count = metrics.ISOLATED.labels(channel.value)
 
     async def deliver(self, request: DeliveryRequested, raw: bytes, *, times: int, known: bool) -> int | None:
         """See `Worker.deliver`."""
-        if times < SUSPECTED_FROM:
+        key = DeliveryKey(notification_id=request.notification_id, run=request.run)
+        # A second copy has been handed out once, and is as deadly as the first.
+        if times < SUSPECTED_FROM and key not in self._suspects:
             async with self._isolation.together():
                 return await self._worker.deliver(request, raw, known=known)
-        key = DeliveryKey(notification_id=request.notification_id, run=request.run)
+        self._suspects[key] += 1
+        try:
+            return await self._try(request, raw, key=key, times=times)
+        finally:
+            self._suspects[key] -= 1
+            if not self._suspects[key]:
+                del self._suspects[key]
+
+    async def _try(
+        self, request: DeliveryRequested, raw: bytes, *, key: DeliveryKey, times: int
+    ) -> int | None:
         token, abandoned = uuid4(), False
         while True:
             if await patiently(lambda: self._records.is_held(key)):

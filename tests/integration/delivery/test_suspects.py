@@ -110,6 +110,26 @@ async def test_what_another_process_is_trying_is_left_to_it(open_channel: OpenCh
     assert (await channel.row(request)).state is DeliveryState.SENT
 
 
+async def test_a_second_copy_of_a_suspect_is_suspected_at_once(open_channel: OpenChannel) -> None:
+    ann = a_recipient()
+    channel = await a_channel(open_channel, ann)
+    request = a_request(ann)
+    records = TrialRecords(channel.database)
+    await records.begin(key_of(request), token=uuid4(), hold=timedelta(seconds=30))
+    waiting = asyncio.create_task(suspect(channel, request))
+    await asyncio.sleep(0)
+
+    copy = asyncio.create_task(
+        channel.trials.deliver(request, msgspec.json.encode(request), times=1, known=False)
+    )
+    await asyncio.sleep(0.3)
+    assert channel.provider.calls == []
+    await records.end(key_of(request))
+    await asyncio.gather(waiting, copy)
+
+    assert len(channel.provider.calls) == 1
+
+
 async def test_a_stop_in_the_middle_of_a_trial_is_no_death(open_channel: OpenChannel) -> None:
     ann, answer = a_recipient(), asyncio.Event()
 
