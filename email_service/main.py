@@ -45,4 +45,5 @@ def smtp_provider(settings: EmailSettings) -> SmtpProvider:
         sender=settings.sender,
         clock=SystemClock(),
         timeout_s=settings.smtp_timeout_s,
+        same_message_id_s=settings.smtp_same_message_id_s,
     )

@@ -58,6 +58,14 @@ class EmailSettings(ChannelSettings):
         description="Seconds one mail may take, waiting for a free connection included; less than "
         "CARILLON_STOP_GRACE_S, or a stop may leave a mail in doubt; default 20.",
     )
+    smtp_same_message_id_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds for which the mail server takes a second mail with the same Message-ID without "
+        "effect; a mail in doubt is then sent again without a second copy, unless CARILLON_SMTP_TIMEOUT_S is "
+        "longer; default 0, it does not.",
+    )
     smtp_ehlo_name: str | None = Field(
         default=None,
         description="The name to greet the mail server with; default the domain of CARILLON_EMAIL_FROM.",

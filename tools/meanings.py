@@ -69,9 +69,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "of an item.",
     },
     "Every process": {
-        "carillon_breaker_state": "A provider (`smtp`, `fcm`) opens for 60 s after five failures in a row, a "
-        "service of ours (`user_service`, `template_service`) for 2 s after two; the next call is the probe "
-        "that decides. No attempts are spent meanwhile, messages wait. `/ready` says when a probe is due.",
+        "carillon_breaker_state": "A provider (`smtp`, `fcm`) opens for `CARILLON_BREAKER_OPEN_S` after five "
+        "failures in a row, a service of ours (`user_service`, `template_service`) for 2 s after two; the "
+        "next call is the probe that decides. No attempts are spent meanwhile, messages wait. `/ready` says "
+        "when a probe is due.",
         "carillon_http_requests": "By route, never by path. 5xx are ours, 503 is a dependency that is away.",
         "carillon_http_request_duration_seconds": "For `POST /api/v1/notifications` the time to accept.",
         "carillon_broker_consumer": "0 for longer than a restart of the broker: messages of that queue go to "

@@ -66,7 +66,7 @@ class ChannelParts(Generic[ContentT]):
         self._sweeping = BackgroundTasks()
         self.ledger = Ledger(database)
         self._reporter = Reporter(broker, channel=channel)
-        self._rota = Rota(providers)
+        self._rota = Rota(providers, breaker_open_s=settings.breaker_open_s)
         self._caller: Caller[ContentT] = Caller(
             channel=channel,
             ledger=self.ledger,

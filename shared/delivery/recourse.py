@@ -36,5 +36,5 @@ class Recourse:
 
 
 NO_RECOURSE = Recourse()
-"""A provider of this kind can only be called again, at the risk of a second copy (SMTP, FCM)."""
+"""A provider of this kind can only be called again, at the risk of a second copy (FCM, most mail servers)."""
 ASK_TIMEOUT_S = 10.0

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from shared.delivery.outcomes import Outcome, Throttled, verdict_of
 from shared.delivery.provider import Provider
 from shared.delivery.recourse import NO_RECOURSE, Recourse
-from shared.process.breaker import CircuitBreaker, Permit
+from shared.process.breaker import OPEN_FOR_S, CircuitBreaker, Permit
 
 ContentT = TypeVar("ContentT")
 
@@ -63,11 +63,16 @@ class Rota(Generic[ContentT]):
         self,
         providers: Sequence[Provider[ContentT]],
         *,
+        breaker_open_s: float = OPEN_FOR_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
         self._seats = [
-            _Seat(provider, CircuitBreaker(provider.name, monotonic=monotonic)) for provider in providers
+            _Seat(
+                provider,
+                CircuitBreaker(provider.name, open_for_s=breaker_open_s, monotonic=monotonic),
+            )
+            for provider in providers
         ]
 
     @property

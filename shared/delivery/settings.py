@@ -50,3 +50,10 @@ class ChannelSettings(ProcessSettings, DatabaseSettings, BrokerSettings, Service
     stop_grace_s: float = Field(
         default=22.0, gt=0, le=600, description="Seconds a stop waits for calls in flight; default 22."
     )
+    breaker_open_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=3600,
+        description="Seconds a provider is left alone after five failures in a row, and after each probe "
+        "that failed; default 60.",
+    )

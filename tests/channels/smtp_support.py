@@ -17,6 +17,7 @@ async def provider_for(
     *,
     timeout_s: float = 5.0,
     connections: int = 4,
+    same_message_id_s: float = 0.0,
     monotonic: Callable[[], float] | None = None,
     **server: object,
 ) -> AsyncIterator[SmtpProvider]:
@@ -32,6 +33,7 @@ async def provider_for(
         sender=SENDER,
         clock=SystemClock(),
         timeout_s=timeout_s,
+        same_message_id_s=same_message_id_s,
         **({"monotonic": monotonic} if monotonic else {}),
     )
     try:

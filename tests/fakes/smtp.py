@@ -57,7 +57,8 @@ class FakeSmtpServer:
     `order` places a fault at a stage: connect, ehlo, starttls, auth, mail, rcpt, data, reading (after 354,
     before the body is read), body (after the final dot; the mail counts as taken unless the fault is an
     Answer), rset, noop. `order_for` places one for a single recipient, after the final dot. `hangs`
-    counts those that have come to pass.
+    counts those that have come to pass. With `knows_message_ids` a second mail with the same Message-ID for
+    the same recipient is taken without effect, and counted in `repeats`.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class FakeSmtpServer:
         tls: ssl.SSLContext | None = None,
         tls_from_start: bool = False,
         most_connections: int = 1000,
+        knows_message_ids: bool = False,
     ) -> None:
         self.mails: list[ReceivedMail] = []
         self.commands: list[str] = []
         self.connections = 0
         self.hangs = 0
+        self.repeats = 0
         self.port = 0
         self._extensions = extensions
         self._largest = largest
@@ -81,6 +84,8 @@ class FakeSmtpServer:
         self._tls = tls
         self._tls_from_start = tls_from_start
         self._most_connections = most_connections
+        self._knows_message_ids = knows_message_ids
+        self._known: set[tuple[str, bytes]] = set()
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._standing: dict[str, Fault] = {}
         self._personal: dict[str, Fault] = {}
@@ -221,9 +226,19 @@ class FakeSmtpServer:
         dialogue.sender = ""
         dialogue.recipients.clear()
         if not isinstance(fault, Answer) or fault.text.startswith("2"):
-            self.mails.extend(mails)
+            self.mails.extend(mail for mail in mails if not self._is_repeat(mail))
         if not await self._misbehave(dialogue, fault):
             await self._say(dialogue, f"250 2.0.0 Ok: queued as FAKE{len(self.mails)}")
+
+    def _is_repeat(self, mail: ReceivedMail) -> bool:
+        found = re.search(rb"^Message-ID:\s*(<[^>]*>)", mail.data, re.MULTILINE | re.IGNORECASE)
+        if not self._knows_message_ids or found is None:
+            return False
+        identity = (mail.recipient, found[1])
+        is_repeat = identity in self._known
+        self._known.add(identity)
+        self.repeats += is_repeat
+        return is_repeat
 
     async def _start_tls(self, dialogue: _Dialogue) -> None:
         if self._tls is None or dialogue.secured:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from email_service.mime.address import Mailbox, parse_mailbox
@@ -16,7 +17,7 @@ from shared.contracts.channels import EmailContent
 from shared.contracts.delivery import Problem
 from shared.delivery.outcomes import Outcome, Rejected
 from shared.delivery.provider import ProviderCall
-from shared.delivery.recourse import NO_RECOURSE
+from shared.delivery.recourse import NO_RECOURSE, Recourse
 from shared.process.clock import Clock
 
 _CHECK_KEPT_S = 5.0
@@ -28,10 +29,12 @@ class SmtpProvider:
 
     A kept connection that turns out to be dead before the server took up the mail is replaced at once and
     spends no attempt.
+
+    `same_message_id_s`: for how long the server takes a second mail with the same Message-ID without effect,
+    0 where it does not.
     """
 
     name = "smtp"
-    recourse = NO_RECOURSE
 
     def __init__(
         self,
@@ -40,12 +43,16 @@ class SmtpProvider:
         sender: Mailbox,
         clock: Clock,
         timeout_s: float = 30.0,
+        same_message_id_s: float = 0.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._sender = sender
         self._clock = clock
         self._timeout_s = timeout_s
+        # A call that begins in time is to arrive in time.
+        known_s = same_message_id_s - timeout_s
+        self._recourse = Recourse(same_key=timedelta(seconds=known_s)) if known_s > 0 else NO_RECOURSE
         self._monotonic = monotonic
         self._pool = SmtpPool(
             partial(SmtpSession.open, server), limit=server.connections, monotonic=monotonic
@@ -58,6 +65,11 @@ class SmtpProvider:
     def timeout_s(self) -> float:
         """The longest time `send` may take, in seconds."""
         return self._timeout_s
+
+    @property
+    def recourse(self) -> Recourse:
+        """The same mail again, where the server knows Message-IDs."""
+        return self._recourse
 
     async def send(self, call: ProviderCall[EmailContent]) -> Outcome:
         """Send one mail within `timeout_s` and the call's deadline."""

@@ -7,7 +7,7 @@ import pytest
 from shared.contracts.delivery import Problem
 from shared.delivery.dry_run import DryRun
 from shared.delivery.outcomes import Accepted, Outcome, Rejected, Retryable, Throttled, Unknown, verdict_of
-from shared.delivery.rota import Rota, Turn
+from shared.delivery.rota import Passage, Rota, Turn
 from shared.process.breaker import Verdict
 
 PROBLEM = Problem(kind="provider.refused", message="No.")
@@ -62,6 +62,10 @@ def use(rota: Rota[object], outcome: Outcome, *, times: int = 1) -> None:
         rota.finish(take(rota), outcome)
 
 
+def passage(rota: Rota[object]) -> Passage:
+    return rota.passage
+
+
 def states(rota: Rota[object]) -> dict[str, str]:
     return {breaker.name: breaker.state for breaker in rota.breakers}
 
@@ -85,6 +89,17 @@ def test_an_open_provider_is_passed_over(time: Time) -> None:
 
     assert states(rota) == {"first": "open", "second": "closed"}
     assert take(rota).provider.name == "second"
+
+
+def test_an_open_provider_is_left_alone_for_as_long_as_is_configured(time: Time) -> None:
+    rota = Rota([Named("only")], breaker_open_s=7.0, monotonic=time)
+    use(rota, RETRYABLE, times=5)
+
+    time.now += 6.9
+    assert passage(rota) is Passage.BLOCKED
+
+    time.now += 0.2
+    assert passage(rota) is Passage.ONE_PROBE
 
 
 def test_a_429_holds_the_provider_and_never_opens_it(time: Time) -> None:

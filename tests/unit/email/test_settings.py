@@ -1,9 +1,13 @@
 """The email service's settings: what an operator gets wrong is refused before a mail goes out."""
 
+from datetime import timedelta
+
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from email_service.main import smtp_provider
 from email_service.settings import EmailSettings
+from shared.delivery.recourse import NO_RECOURSE, Recourse
 
 PRODUCTION = {
     "environment": "production",
@@ -48,3 +52,20 @@ def test_tls_checks_the_server_s_certificate_and_name() -> None:
 
 def test_password_is_not_in_the_settings_description() -> None:
     assert "hunter2" not in repr(settings())
+
+
+def test_message_ids_are_no_keys_unless_the_operator_says_so() -> None:
+    assert smtp_provider(settings()).recourse == NO_RECOURSE
+
+
+def test_a_mail_is_repeated_only_where_it_arrives_while_its_message_id_is_known() -> None:
+    provider = smtp_provider(settings(smtp_same_message_id_s=300.0, smtp_timeout_s=20.0))
+    assert provider.recourse == Recourse(same_key=timedelta(seconds=280))
+    too_short = settings(smtp_same_message_id_s=20.0, smtp_timeout_s=20.0)
+    assert smtp_provider(too_short).recourse == NO_RECOURSE
+
+
+@pytest.mark.parametrize("wrong", [-1, "nan", "inf"])
+def test_a_time_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError, match="smtp_same_message_id_s"):
+        settings(smtp_same_message_id_s=wrong)
