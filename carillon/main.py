@@ -21,6 +21,7 @@ from carillon.keys import make_password, secret_files
 from carillon.migrations import migrate_all, migrate_server
 from carillon.onboarding import Onboarding
 from carillon.plan import Servers, plan_processes
+from carillon.prove.command import prove
 from carillon.servers import EmbeddedServers
 from carillon.settings import PUSH_STANDIN, NamedInstallation, UpSettings, choose_ports
 from carillon.setup_error import SetupError
@@ -38,6 +39,7 @@ admin = typer.Typer(no_args_is_help=True, help="Administrators.")
 app.add_typer(admin, name="admin")
 app.add_typer(failed, name="failed")
 app.command()(bench)
+app.command()(prove)
 
 _SETUP_ERROR_CODE = 2
 

@@ -15,7 +15,6 @@ from carillon.bench.generator import Load
 from carillon.bench.idle import measure_idle
 from carillon.bench.installation import Setting, running_installation
 from carillon.bench.ladder import Ladder, pace_of
-from carillon.bench.machine import describe_machine
 from carillon.bench.pipeline import running_pipeline
 from carillon.bench.profiler import Profiler
 from carillon.bench.report import Report, completed
@@ -24,6 +23,7 @@ from carillon.bench.sinks import Sink, SinkKind, running_sink
 from carillon.bench.stand import Stand
 from carillon.bench.storage import StorageMeter
 from carillon.bench.targets import PIPELINE, RABBITMQ
+from carillon.machine import describe_machine
 
 RECIPIENTS = 10_000
 PACE_PER_S = 500.0

@@ -8,9 +8,9 @@ from carillon.bench.end_to_end import EndToEnd
 from carillon.bench.guarantees import Guarantees, summed_up
 from carillon.bench.idle import Idle
 from carillon.bench.ladder import Climbed
-from carillon.bench.machine import Machine
 from carillon.bench.profiler import Profile
 from carillon.bench.targets import CARILLON, Comparison, Target, compared, targets
+from carillon.machine import Machine
 
 _MOST_ELSEWHERE_CORES = 0.4
 

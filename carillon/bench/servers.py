@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,8 +72,7 @@ class BenchServers:
         """Of those that run."""
         found = {"postgresql": self.postgres.run_sql("SHOW server_version")}
         if self._rabbitmq is not None:
-            banner = re.search(r"RabbitMQ (\d\S*)", self._rabbitmq.log.read_text(errors="replace"))
-            found["rabbitmq"] = banner[1] if banner else "unknown"
+            found["rabbitmq"] = self._rabbitmq.version
         return found
 
     def close(self) -> None:

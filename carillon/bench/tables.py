@@ -14,10 +14,10 @@ from carillon.bench.figures import Latency
 from carillon.bench.guarantee_tables import guarantee_tables
 from carillon.bench.idle import Idle
 from carillon.bench.layout import table as make_table
-from carillon.bench.machine import Machine
 from carillon.bench.profiler import Profile
 from carillon.bench.report import Report
 from carillon.bench.targets import Target
+from carillon.machine import Machine
 
 
 def print_report(report: Report, console: Console) -> None:

@@ -6,6 +6,7 @@ the machine. `RABBITMQ_…` variables: https://www.rabbitmq.com/docs/configure#c
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -57,6 +58,12 @@ class EmbeddedRabbitMQ:
     def pid(self) -> int | None:
         """The node's process id while it runs."""
         return self._node.pid if self._node is not None and self._node.poll() is None else None
+
+    @property
+    def version(self) -> str:
+        """As it says at its start."""
+        banner = re.search(r"RabbitMQ (\d\S*)", self.log.read_text(errors="replace"))
+        return banner[1] if banner else "unknown"
 
     def start(self) -> None:
         """Start the node and wait until it takes connections: five to ten seconds.

@@ -82,6 +82,12 @@ class EmbeddedRedis:
             child.stop(self._process, (signal.SIGTERM, 5.0))
             self._process = None
 
+    def kill(self) -> None:
+        """kill -9, for tests of what survives it. Start again with `start`."""
+        if self._process is not None:
+            child.stop(self._process)
+            self._process = None
+
 
 def find_redis() -> Path | None:
     """A real redis-server that runs here, or None."""

@@ -11,13 +11,13 @@ from carillon.bench.end_to_end import EndToEnd
 from carillon.bench.groups import ACCEPTANCE, CLAIM, Groups, groups_between, totals
 from carillon.bench.guarantees import summed_up
 from carillon.bench.ladder import Climbed, Pace, Rung, pace_of
-from carillon.bench.machine import describe_machine
 from carillon.bench.meter import Cost
 from carillon.bench.report import Report, completed
 from carillon.bench.storage import Storage
 from carillon.bench.tables import print_report
 from carillon.bench.wal import Written
 from carillon.bench.wal import summed_up as written_in
+from carillon.machine import describe_machine
 
 MAILS = [str(number) for number in range(1000)]
 NAMES = {

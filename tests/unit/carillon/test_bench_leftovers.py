@@ -8,9 +8,9 @@ import typer
 from carillon.bench.accounting import account
 from carillon.bench.backlog import Backlog, Memory, Urgent
 from carillon.bench.command import measured
-from carillon.bench.machine import describe_machine
 from carillon.bench.report import Report
 from carillon.bench.servers import BenchServers
+from carillon.machine import describe_machine
 from carillon.setup_error import SetupError
 
 

@@ -14,13 +14,13 @@ from carillon.bench.command import chosen_parts
 from carillon.bench.end_to_end import EndToEnd
 from carillon.bench.figures import Latency
 from carillon.bench.idle import Idle
-from carillon.bench.machine import describe_machine
 from carillon.bench.meter import Cost
 from carillon.bench.profiler import Profile, summed_up
 from carillon.bench.programme import Part
 from carillon.bench.report import Report, completed
 from carillon.bench.storage import Storage
 from carillon.bench.tables import print_report
+from carillon.machine import describe_machine
 
 WHOLE = Account(asked=2, accepted=2, refused=0, unanswered=0, arrived=2, lost=0, duplicates=0, unexpected=0)
 

@@ -1,0 +1,164 @@
+"""One scenario under way: what its script can do, and what it notes."""
+
+import contextlib
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+
+from carillon.prove.installation import ProofInstallation
+from carillon.prove.nursery import Nursery
+from carillon.prove.scenario import Size
+from carillon.prove.servers import ProofServers
+from carillon.prove.wires.client import Wires
+from carillon.prove.witness.control import Control
+from carillon.prove.witness.journal import FaultBegun, FaultEnded, JournalWriter
+from carillon.prove.witnesses import LoadClient
+from carillon.setup_error import SetupError
+
+CALLS_IN_FLIGHT = 32
+"""Of one channel process: the lanes' concurrencies together, as they are by default."""
+_DIES_WITHIN_S = 30.0
+_AFTERWARDS_S = 1.5
+
+
+class Experiment:
+    """Everything that a script needs. `doubts` is the ceiling of what may end in doubt: a death or a time-out
+    leaves those calls in doubt that were in flight, and no more. `complaints`: what did not go as the script
+    says."""
+
+    def __init__(
+        self,
+        *,
+        size: Size,
+        seed: str,
+        servers: ProofServers,
+        installation: ProofInstallation,
+        nursery: Nursery,
+        wires: Wires,
+        mail: Control,
+        fcm: Control,
+        load: LoadClient,
+        journal: JournalWriter,
+        provider_journals: Sequence[Path],
+    ) -> None:
+        self.size = size
+        self.random = random.Random(seed)
+        self.seed = self.random.randrange(2**31)
+        self.load = load
+        self.provider_journals = provider_journals
+        self.servers = servers
+        self.installation = installation
+        self.nursery = nursery
+        self.wires = wires
+        self.mail = mail
+        self.fcm = fcm
+        self.doubts = 0
+        self.complaints: list[str] = []
+        self.figures: dict[str, float] = {}
+        self.phases: dict[str, tuple[float, float]] = {}
+        self._journal = journal
+        self._load_ended = False
+
+    def pick(self, small: float, usual: float, full: float) -> float:
+        """One of three figures, by size."""
+        return {Size.SMALL: small, Size.USUAL: usual, Size.FULL: full}[self.size]
+
+    def times(self, small: int, usual: int, full: int) -> range:
+        """How often to do something, by size."""
+        return range(int(self.pick(small, usual, full)))
+
+    def pause(self, seconds: float) -> None:
+        """The load goes on."""
+        time.sleep(seconds)
+
+    @contextlib.contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Something is wrong for as long as the body runs; with its end the time to recover begins."""
+        self._journal.write(FaultBegun(name=name))
+        try:
+            yield
+        finally:
+            self._journal.write(FaultEnded(name=name))
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """A stretch of time that is looked at apart."""
+        begun = time.time()
+        yield
+        self.phases[name] = (begun, time.time())
+
+    def see_it_recover(self) -> None:
+        """The load goes on for a moment after the last fault."""
+        if not self._load_ended:
+            time.sleep(_AFTERWARDS_S)
+
+    def stop_load(self) -> None:
+        """What was asked for so far is answered, or given up; nothing new comes."""
+        if not self._load_ended:
+            self._load_ended = True
+            complaint = self.load.finish()
+            if complaint is not None:
+                self.complaints.append(complaint)
+
+    def api(self) -> httpx.Client:
+        """A client of the public API, with every right."""
+        return httpx.Client(
+            base_url=f"{self.installation.gateway}/api/v1",
+            headers={"Authorization": f"Bearer {self.installation.api_key}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def kill(self, name: str) -> None:
+        """kill -9; it comes back by itself."""
+        with self.fault(f"{name} killed"):
+            self.nursery.kill(name)
+        self._doubt(name)
+
+    def die_at(self, name: str, point: str) -> None:
+        """kill -9 once more, as soon as it gets to a crash point."""
+        before = self.nursery.deaths(name)
+        with self.fault(f"{name} dies at {point}"):
+            self.nursery.die_at(name, point)
+            if not self.nursery.wait_for_death(name, after=before + 1, within_s=_DIES_WITHIN_S):
+                self.complaints.append(f"{name} did not come to {point} within {_DIES_WITHIN_S:g} s")
+        self._doubt(name)
+        self._doubt(name)
+
+    def freeze(self, name: str, seconds: float) -> None:
+        """SIGSTOP, and later SIGCONT."""
+        with self.fault(f"{name} frozen"):
+            self.nursery.freeze(name)
+            time.sleep(seconds)
+            self.nursery.wake(name)
+        self._doubt(name)
+
+    def replace(self, name: str) -> None:
+        """SIGTERM, and a new one that is waited for: what a roll-out does."""
+        with self.fault(f"{name} replaced"):
+            code = self.nursery.stop(name)
+            if code != 0:
+                self.complaints.append(f"{name} ended with code {code} when it was told to stop")
+            self.installation.start(name)
+            with contextlib.suppress(SetupError):
+                self.installation.wait_ready(name)
+
+    def shift_clock(self, name: str, seconds: float) -> None:
+        """A new process in the place of the old one, with a clock that is wrong by so much."""
+        self.nursery.stop(name)
+        self.installation.start(name, clock_offset_s=seconds)
+
+    def may_doubt_all(self) -> None:
+        """All calls that can be in flight."""
+        self.doubts += 2 * CALLS_IN_FLIGHT
+
+    def may_doubt(self, calls: float) -> None:
+        """So many calls more may end in doubt."""
+        self.doubts += int(calls)
+
+    def _doubt(self, name: str) -> None:
+        if name.startswith(("email", "push")):
+            self.doubts += CALLS_IN_FLIGHT

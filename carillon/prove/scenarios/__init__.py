@@ -1,0 +1,1 @@
+"""Every scenario, by what is done to the system."""

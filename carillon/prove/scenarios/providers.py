@@ -1,0 +1,118 @@
+"""Providers take their time, break off, refuse, and say nothing; messages that end who handles them."""
+
+from carillon.prove.experiment import Experiment
+from carillon.prove.installation import Setting
+from carillon.prove.latencies import deliveries
+from carillon.prove.scenario import Load, Scenario
+from carillon.prove.witness.behaviour import Do, Rule
+from carillon.prove.witness.verdict import Verdict
+
+_RESET_SHARE = 0.05
+_MOST_SLOWER = 1.2
+_NOISE_MS = 20.0
+"""Two runs of the same thing differ by so much on a busy machine."""
+_POISON_SHARE = 0.01
+
+
+def _accepts_and_resets(experiment: Experiment) -> None:
+    rule = Rule(do=Do.ACCEPT_RESET, share=_RESET_SHARE)
+    experiment.pause(1)
+    with experiment.fault("accept, then reset"):
+        experiment.mail.set_rules(rule, seed=experiment.seed)
+        experiment.fcm.set_rules(rule, seed=experiment.seed)
+        experiment.pause(experiment.pick(4, 15, 120))
+        calls = experiment.mail.set_rules().calls + experiment.fcm.set_rules().calls
+    experiment.may_doubt(calls * _RESET_SHARE * 2)
+
+
+def _provider_hangs(experiment: Experiment) -> None:
+    seconds = experiment.pick(5, 15, 60)
+    experiment.pause(2)
+    with experiment.phase("calm"):
+        experiment.pause(seconds)
+    with experiment.fault("the mail server hangs"), experiment.phase("hang"):
+        experiment.mail.set_rules(Rule(do=Do.HANG))
+        experiment.pause(seconds)
+        experiment.mail.set_rules()
+        experiment.mail.release()
+    experiment.may_doubt_all()
+
+
+def _others_go_on(experiment: Experiment, _verdict: Verdict) -> list[str]:
+    calm = deliveries(experiment, channel="push", phase="calm")
+    hang = deliveries(experiment, channel="push", phase="hang")
+    if not calm or not hang:
+        return ["no push was delivered to compare"]
+    experiment.figures["push_p99_calm_ms"] = calm.p99_ms
+    experiment.figures["push_p99_hang_ms"] = hang.p99_ms
+    if hang.p99_ms > calm.p99_ms * _MOST_SLOWER + _NOISE_MS:
+        return [f"push took {hang.p99_ms:.0f} ms (p99) while mail hung, {calm.p99_ms:.0f} before"]
+    return []
+
+
+def _throttling_storm(experiment: Experiment) -> None:
+    rule = Rule(do=Do.THROTTLE, share=0.5, seconds=1)
+    experiment.pause(1)
+    with experiment.fault("429"):
+        experiment.mail.set_rules(rule, seed=experiment.seed)
+        experiment.fcm.set_rules(rule, seed=experiment.seed)
+        experiment.pause(experiment.pick(4, 12, 120))
+        experiment.mail.set_rules()
+        experiment.fcm.set_rules()
+
+
+def _poisoned(experiment: Experiment) -> None:
+    with experiment.fault("poison"):
+        experiment.pause(experiment.pick(4, 15, 120))
+    # Every poisonous mail ends a process several times, with whatever that had in flight.
+    experiment.may_doubt_all()
+    experiment.may_doubt(experiment.nursery.deaths("email") * 32)
+
+
+def _trouble_and_garbage(experiment: Experiment) -> None:
+    seconds = experiment.pick(2, 5, 30)
+    kinds = (Do.TROUBLE, Do.REFUSE_TEMPORARILY, Do.RESET, Do.GARBAGE, Do.ACCEPT_SILENT, Do.SLOW)
+    for do in kinds:
+        rule = Rule(do=do, share=0.2, first=2, seconds=1)
+        with experiment.fault(do):
+            experiment.mail.set_rules(rule, seed=experiment.seed)
+            experiment.fcm.set_rules(rule, seed=experiment.seed)
+            experiment.pause(seconds)
+            calls = experiment.mail.set_rules().calls + experiment.fcm.set_rules().calls
+        experiment.may_doubt(calls * 0.5)
+    experiment.mail.release()
+    experiment.fcm.release()
+
+
+SCENARIOS = (
+    Scenario(
+        number=13,
+        name="accept, then reset",
+        says="of one call in twenty the provider takes the message and resets the connection",
+        play=_accepts_and_resets,
+    ),
+    Scenario(
+        number=14,
+        name="provider hangs",
+        says="the mail server answers nothing; push is to be as quick as before",
+        play=_provider_hangs,
+        setting=Setting(through=frozenset({"mail"})),
+        load=Load(channels={"email": 0.5, "push": 0.5}),
+        judge=_others_go_on,
+    ),
+    Scenario(
+        number=15,
+        name="429 storm",
+        says="both providers answer every second call with 429",
+        play=_throttling_storm,
+    ),
+    Scenario(
+        number=16,
+        name="poison",
+        says="one mail in a hundred ends the process that handles it",
+        play=_poisoned,
+        setting=Setting(poisonable=frozenset({"email"})),
+        load=Load(poison_share=_POISON_SHARE),
+        parks=True,
+    ),
+)

@@ -1,0 +1,160 @@
+"""PostgreSQL, the broker, Redis, and services of our own: away, frozen, emptied."""
+
+import psutil
+
+from carillon.prove.experiment import Experiment
+from carillon.prove.installation import Setting
+from carillon.prove.scenario import Scenario
+from carillon.prove.witness.verdict import Verdict
+
+_MOST_GROWTH_MB = 60.0
+_RESUMES_WITHIN_S = 30.0
+_SLOWEST_503_MS = 3000.0
+
+
+def _broker_killed(experiment: Experiment) -> None:
+    for _ in experiment.times(1, 10, 50):
+        experiment.pause(experiment.random.uniform(0.5, 1.5))
+        with experiment.fault("broker killed"):
+            experiment.servers.kill_broker()
+
+
+def _broker_wiped(experiment: Experiment) -> None:
+    for _ in experiment.times(1, 2, 10):
+        experiment.pause(2)
+        with experiment.fault("broker wiped"):
+            experiment.servers.wipe_broker()
+
+
+def _postgres_killed(experiment: Experiment) -> None:
+    for _ in experiment.times(2, 10, 50):
+        experiment.pause(experiment.random.uniform(0.5, 1.5))
+        with experiment.fault("PostgreSQL killed"):
+            experiment.servers.kill_postgres()
+        experiment.may_doubt_all()
+
+
+def _only_503(_experiment: Experiment, verdict: Verdict) -> list[str]:
+    wrong = []
+    if verdict.server_errors:
+        wrong.append(f"{verdict.server_errors} answers were 5xx, but not 503")
+    if verdict.recovery_s is None or verdict.recovery_s > _RESUMES_WITHIN_S:
+        wrong.append(f"it did not go on within {_RESUMES_WITHIN_S:g} s")
+    return wrong
+
+
+def _postgres_frozen(experiment: Experiment) -> None:
+    experiment.pause(2)
+    gateway = psutil.Process(experiment.nursery.pid("gateway"))
+    before = gateway.memory_info().rss
+    with experiment.fault("PostgreSQL frozen"), experiment.servers.frozen_postgres():
+        experiment.pause(experiment.pick(6, 20, 60))
+        growth_mb = (gateway.memory_info().rss - before) / 1e6
+    experiment.may_doubt_all()
+    experiment.figures["memory_growth_mb"] = round(growth_mb, 1)
+    if growth_mb > _MOST_GROWTH_MB:
+        experiment.complaints.append(f"the gateway grew by {growth_mb:.0f} MB")
+
+
+def _503_in_time(_experiment: Experiment, verdict: Verdict) -> list[str]:
+    if verdict.longest_503_ms is None:
+        return ["no request was answered 503 while nothing could be stored"]
+    if verdict.longest_503_ms > _SLOWEST_503_MS:
+        return [f"a 503 took {verdict.longest_503_ms:.0f} ms"]
+    return []
+
+
+def _redis_emptied_and_killed(experiment: Experiment) -> None:
+    for _ in experiment.times(1, 3, 20):
+        experiment.pause(1)
+        with experiment.fault("Redis flushed"):
+            experiment.servers.flush_redis()
+        experiment.pause(1)
+        with experiment.fault("Redis killed"):
+            experiment.servers.kill_redis()
+
+
+def _half_open(experiment: Experiment) -> None:
+    for _ in experiment.times(1, 2, 10):
+        experiment.pause(2)
+        with experiment.fault("broker half open"):
+            experiment.wires.half_open("broker")
+        experiment.pause(experiment.pick(4, 10, 60))
+
+
+def _peers_away(experiment: Experiment) -> None:
+    for _ in experiment.times(1, 1, 10):
+        for service in ("user", "template"):
+            experiment.pause(1)
+            with experiment.fault(f"{service} service away"):
+                experiment.nursery.stop(service)
+                experiment.pause(experiment.pick(3, 8, 60))
+                experiment.installation.start(service)
+
+
+def _disk_full(experiment: Experiment) -> None:
+    disk = experiment.servers.disk
+    assert disk is not None  # noqa: S101 -- the scenario asks for it
+    for _ in experiment.times(1, 1, 5):
+        experiment.pause(2)
+        with experiment.fault("disk full"):
+            with disk.filled():
+                experiment.pause(experiment.pick(4, 8, 60))
+            experiment.servers.revive_postgres()
+        experiment.may_doubt_all()
+
+
+SCENARIOS = (
+    Scenario(
+        number=5,
+        name="broker killed",
+        says="kill -9 of RabbitMQ, or of every connection to the broker's database",
+        play=_broker_killed,
+    ),
+    Scenario(
+        number=6,
+        name="broker wiped",
+        says="the broker loses everything it held",
+        play=_broker_wiped,
+    ),
+    Scenario(
+        number=7,
+        name="PostgreSQL killed",
+        says="kill -9 of the database; answers are 503 and no other 5xx",
+        play=_postgres_killed,
+        judge=_only_503,
+    ),
+    Scenario(
+        number=8,
+        name="PostgreSQL frozen",
+        says="the database stands still; 503 within 3 s, memory stays",
+        play=_postgres_frozen,
+        judge=_503_in_time,
+    ),
+    Scenario(
+        number=9,
+        name="Redis flushed, killed",
+        says="Redis forgets everything, and dies",
+        play=_redis_emptied_and_killed,
+    ),
+    Scenario(
+        number=11,
+        name="broker half open",
+        says="the broker's side of every connection is gone, and ours does not learn of it",
+        play=_half_open,
+        setting=Setting(through=frozenset({"broker"})),
+    ),
+    Scenario(
+        number=12,
+        name="user, template away",
+        says="the user service is away, then the template service",
+        play=_peers_away,
+    ),
+    Scenario(
+        number=17,
+        name="disk full",
+        says="no byte is left for PostgreSQL",
+        play=_disk_full,
+        on_a_small_disk=True,
+    ),
+)
