@@ -6,7 +6,7 @@ answered they wait, and not the work that is in hand.
 
 import asyncio
 import random
-from collections import Counter, deque
+from collections import Counter
 from enum import Enum
 
 import structlog
@@ -16,13 +16,12 @@ from shared.process.correlation import correlation_scope, new_correlation_id
 from shared.process.metrics import counter
 from shared.web.correlation import of_caller, with_correlation_id
 from shared.web.problems import ApiProblem, problem_response
+from shared.web.rounds import Rounds
 
 log = structlog.get_logger()
 
 _RETRY_AFTER_S = range(1, 4)
 _LOG_EVERY_S = 1.0
-_REFUSALS_A_ROUND = 32
-"""Some 2 ms of CPU; a request in hand takes about ten rounds of the event loop."""
 _LARGE_BYTES = 64 * 1024
 
 _refused = counter("admission_refused", "Requests refused before their body was read", ("reason",))
@@ -44,7 +43,7 @@ class Refusals:
         self._body_s = body_s
         self._counters = {refusal: _refused.labels(refusal.value) for refusal in Refusal}
         self._not_logged: Counter[str] = Counter()
-        self._rounds = _Rounds(_REFUSALS_A_ROUND)
+        self._rounds = Rounds()
 
     def problem(self, refusal: Refusal) -> ApiProblem:
         """To be answered by somebody else."""
@@ -95,38 +94,6 @@ def _not_the_last(send: Send) -> Send:
         await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
 
     return send_and_go_on
-
-
-class _Rounds:
-    """Lets so many pass in each round of the event loop, in their order."""
-
-    def __init__(self, each: int) -> None:
-        self._each = self._left = each
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._turning = False
-
-    async def turn(self) -> None:
-        """Wait for a round in which there is room."""
-        if not self._turning:
-            self._turning = True
-            asyncio.get_running_loop().call_soon(self._next)
-        if self._left:
-            self._left -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await turn
-
-    def _next(self) -> None:
-        self._turning = self._left < self._each
-        self._left = self._each
-        while self._left and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._left -= 1
-        if self._turning:
-            asyncio.get_running_loop().call_soon(self._next)
 
 
 def _problem(refusal: Refusal, retry_after_s: int) -> ApiProblem:

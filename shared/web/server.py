@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 GRACE_S = 20
 """How long requests that are being answered may take once the process was told to stop."""
 _ALLOCATIONS_PER_COLLECTION = 20_000
+_ACCEPTED_A_ROUND = 32
 _KEEP_ALIVE_S = 65
 """Longer than our clients keep an idle connection, so that none of them meets a closed one."""
 
@@ -91,8 +93,26 @@ class _Server(QuietServer):
         """Listen."""
         await super().startup(sockets)
         if self.started:
+            await self._accept_more_at_once()
             self._watching = asyncio.create_task(watch(self._stall_limit_s))
             log.info("service.started", host=self.config.host, port=self.config.port)
+
+    async def _accept_more_at_once(self) -> None:
+        """libuv takes one connection from a listener in each round of the loop: under load the last of
+        five hundred waited for seconds. So the same socket is listened to several times."""
+        loop = asyncio.get_running_loop()
+
+        def create_protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg] # as uvicorn itself makes them
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        for listener in [each for server in self.servers for each in server.sockets]:
+            for _ in range(_ACCEPTED_A_ROUND - 1):
+                again = socket.socket(fileno=os.dup(listener.fileno()))
+                self.servers.append(
+                    await loop.create_server(create_protocol, sock=again, backlog=self.config.backlog)
+                )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for answers that are under way, after those that would last were told to end."""
