@@ -36,7 +36,7 @@ S = TypeVar("S", bound=ProcessSettings)
 
 def serve(app: FastAPI, settings: ProcessSettings) -> None:
     """Answer until SIGTERM or SIGINT, then finish what is in hand, run the lifespan's end, and return."""
-    server = _Server(
+    server = ServiceServer(
         uvicorn.Config(
             app,
             host=settings.host,
@@ -77,7 +77,7 @@ def _calm_collector() -> None:
     gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 20, 50)
 
 
-class _Server(QuietServer):
+class ServiceServer(QuietServer):
     """Says when it listens, in our words; uvicorn's own are logged from warnings upwards. Ends the process
     where its loop stands still."""
 
