@@ -1,7 +1,9 @@
 """Fixtures that every kind of test shares. The servers start when first asked for, once per test run."""
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -35,9 +37,25 @@ def logging_as_it_was() -> Iterator[None]:
 
 def pytest_configure() -> None:
     """Settings in the person's shell are not for the tests; CARILLON_TEST_… are."""
+    # Compiled code is kept even where PYTHONDONTWRITEBYTECODE is set: to compile everything anew in each of
+    # the processes and in every service they start would take a fifth of the run.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    servers.clear_memory()
     for name in [name for name in os.environ if name.startswith("CARILLON_")]:
         if not name.startswith("CARILLON_TEST_"):
             del os.environ[name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays until the end: the garbage collector need not look at it time and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

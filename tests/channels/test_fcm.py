@@ -227,7 +227,7 @@ async def test_silence_after_the_message_is_a_doubt(fcm: FakeFcm, account: Path)
 )
 async def test_no_access_token_is_no_doubt(fcm: FakeFcm, account: Path, answer: Answer, kind: str) -> None:
     fcm.order("token", answer)
-    async with provider_for(fcm.url, account, timeout_s=1.0) as provider:
+    async with provider_for(fcm.url, account, timeout_s=2.0) as provider:
         assert summary(await provider.send(a_push_call())) == (Retryable, kind)
         assert not fcm.messages
         assert isinstance(await provider.send(a_push_call()), Accepted)

@@ -18,7 +18,7 @@ from shared.broker.factory import connect_broker
 from shared.broker.topology import LANE_QUEUES
 from tests.e2e.installation import Installation, eventually
 
-BATCH = 1000
+BATCH, IN_FLIGHT = 1000, 2000
 UNDER_WAY = 200
 """So many are sent before the wipe, which then comes in the middle of the work."""
 PATIENCE_S = 180
@@ -26,9 +26,9 @@ ALL_SENT = Counter({"sent": BATCH})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("transport", "in_flight"), [("on_postgres", 2000), ("on_rabbitmq", 5000)])
+@pytest.mark.parametrize("transport", ["on_postgres", "on_rabbitmq"])
 def test_a_broker_wiped_with_thousands_in_flight_loses_nothing_and_doubles_nothing(
-    transport: str, in_flight: int, request: pytest.FixtureRequest
+    transport: str, request: pytest.FixtureRequest
 ) -> None:
     installation: Installation = request.getfixturevalue(transport)
     broker = BROKERS[transport](request)
@@ -45,10 +45,10 @@ def test_a_broker_wiped_with_thousands_in_flight_loses_nothing_and_doubles_nothi
     try:
         answers = [
             installation.post("/notifications/batch", {"notifications": [entry] * BATCH})
-            for _ in range(in_flight // BATCH)
+            for _ in range(IN_FLIGHT // BATCH)
         ]
         # What the service that stands still has in its sockets does not count as waiting.
-        eventually(broker.waiting, lambda waiting: waiting >= in_flight * 0.9, within_s=PATIENCE_S)
+        eventually(broker.waiting, lambda waiting: waiting >= IN_FLIGHT * 0.9, within_s=PATIENCE_S)
     finally:
         os.kill(email, signal.SIGCONT)
     eventually(lambda: mails(installation), lambda total: total >= UNDER_WAY, within_s=PATIENCE_S)
@@ -56,6 +56,8 @@ def test_a_broker_wiped_with_thousands_in_flight_loses_nothing_and_doubles_nothi
     broker.wipe()
 
     assert [answer["accepted"] for answer in answers] == [BATCH] * len(answers)
+    # The mailbox is asked first, for one number: to read all statuses costs the gateway more than to send.
+    eventually(lambda: mails(installation), lambda total: total >= IN_FLIGHT, within_s=PATIENCE_S)
     for answer in answers:
         batch_id = answer["batch_id"]
         eventually(partial(statuses, installation, batch_id), ALL_SENT.__eq__, within_s=PATIENCE_S)
@@ -63,7 +65,7 @@ def test_a_broker_wiped_with_thousands_in_flight_loses_nothing_and_doubles_nothi
     # Each has arrived once at least, or it would not be `sent`: so none has arrived twice.
     arrived = mails(installation)
     installation.empty_mailbox()  # others look for theirs in it
-    assert arrived == in_flight
+    assert arrived == IN_FLIGHT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -100,21 +101,15 @@ def test_the_same_key_two_hundred_times_at_once_sends_one_mail(installation: Ins
 def test_a_batch_of_a_thousand_with_five_bad_entries_sends_the_others(installation: Installation) -> None:
     code = installation.template()
     domain = f"{uuid4().hex}.example.com"
-    with ThreadPoolExecutor(20) as pool:
-        people = list(
-            pool.map(
-                lambda number: installation.recipient(name=f"P{number}", email=f"p{number}@{domain}"),
-                range(1000),
-            )
-        )
+    people = [installation.recipient(email=f"p{place}@{domain}") for place in range(20)]
     entries: list[dict[str, object]] = [
         {
-            "user_id": person,
+            "user_id": people[number % len(people)],
             "notification_type": "email",
             "template_code": code,
             "variables": {"name": f"P{number}"},
         }
-        for number, person in enumerate(people)
+        for number in range(1000)
     ]
     entries[3] |= {"template_code": "nobody-knows-it"}
     entries[100] |= {"user_id": str(uuid4())}
@@ -122,6 +117,7 @@ def test_a_batch_of_a_thousand_with_five_bad_entries_sends_the_others(installati
     entries[501] |= {"prioritty": 3}
     entries[999] |= {"priority": 11}
 
+    installation.empty_mailbox()
     answer = installation.post("/notifications/batch", {"notifications": entries})
 
     assert (answer["accepted"], answer["rejected"]) == (995, 5)
@@ -134,14 +130,33 @@ def test_a_batch_of_a_thousand_with_five_bad_entries_sends_the_others(installati
     assert any("name" in field for field in fields[500])
     assert "prioritty" in fields[501]
     assert "priority" in fields[999]
-    eventually(
-        lambda: [mail for mail in installation.mails() if mail["To"][0]["Address"].endswith(domain)],
+    # One number is asked for first: to read all mails takes longer than to send some.
+    eventually(lambda: mailbox(installation, limit=1)["total"], lambda total: total >= 995, within_s=60)
+    mails = eventually(
+        lambda: [mail for mail in all_mails(installation) if mail["To"][0]["Address"].endswith(domain)],
         lambda mails: len(mails) >= 995,
         within_s=60,
     )
-    mails = [mail for mail in installation.mails() if mail["To"][0]["Address"].endswith(domain)]
     assert len(mails) == len({mail["MessageID"] for mail in mails}) == 995
-    assert all(mail["Subject"] == f"Hello {mail['To'][0]['Name']}" for mail in mails)
+    assert sorted((mail["Subject"], mail["To"][0]["Address"]) for mail in mails) == sorted(
+        (f"Hello P{number}", f"p{number % len(people)}@{domain}")
+        for number in range(1000)
+        if number not in refused
+    )
+
+
+def all_mails(installation: Installation) -> list[dict[str, Any]]:
+    """Whoever they are for."""
+    first = mailbox(installation, limit=500)
+    starts = range(500, first["total"], 500)
+    rest = [mailbox(installation, start=start, limit=500)["messages"] for start in starts]
+    return [mail for page in (first["messages"], *rest) for mail in page]
+
+
+def mailbox(installation: Installation, **query: int) -> dict[str, Any]:
+    """A page of it; a busy machine takes its time."""
+    answer = httpx.get(f"{installation.url(8025)}/api/v1/messages", params=query, timeout=30)
+    return dict(answer.json())
 
 
 @pytest.mark.skipif(shutil.which("jq") is None or shutil.which("curl") is None, reason="needs curl and jq")

@@ -4,7 +4,7 @@ got no answer can be asked for again."""
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,6 +114,14 @@ class House:
         async with self.database.connection() as connection:
             await connection.execute("UPDATE outbox SET next_at = now() WHERE published_at IS NULL")
 
+    async def stand_there(self, ids: Sequence[str], status: str) -> bool:
+        """Whether all of them have the status, as the database has it: asked time and again."""
+        async with self.database.connection() as connection:
+            there = await connection.fetchval(
+                "SELECT count(*) FROM notifications WHERE id = ANY($1::uuid[]) AND status = $2", ids, status
+            )
+        return bool(there == len(set(ids)))
+
     async def failed(self) -> list[str]:
         """The notifications with a row of a failure, as often as they have one."""
         async with self.database.connection() as connection:
@@ -219,11 +227,12 @@ async def storm(house: House, point: CrashPoint, kind: Kind, *, status: str) -> 
     ids = [notification_id for wish in asked for notification_id in wish.ids]
 
     async def all_ended() -> bool:
-        return {(await house.shown(notification_id))["status"] for notification_id in ids} == {status}
+        return await house.stand_there(ids, status)
 
     await eventually(all_ended)
     shown = [await house.shown(notification_id) for notification_id in ids]
     await survivor.stop()
+    assert {notification["status"] for notification in shown} == {status}
     assert len(set(ids)) == sum(wish.count for wish in asked)
     assert not any(notification["possible_duplicate"] for notification in shown)
     return ids
