@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo bench test check env docs clean lock venv
+.PHONY: help up demo bench prove test check env docs clean lock venv
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -17,6 +17,9 @@ demo: venv ## Send 200 messages to made-up people and check each; COUNT=… and 
 
 bench: venv ## Measure it beside a pipeline of the usual kind, about ten minutes; ARGS=… as in carillon bench --help
 	@exec $(VENV)/python -m carillon bench $(ARGS)
+
+prove: venv ## Break everything, and see that nothing is lost or sent twice, about 10 minutes; ARGS=… as in carillon prove --help
+	@exec $(VENV)/python -m carillon prove $(ARGS)
 
 test: venv ## Run all tests, with servers of their own
 	@$(VENV)/python -m pytest -n 4

@@ -24,6 +24,9 @@ _FIRST = (
     "restart rabbitmq",
     "tests/e2e/test_up.py",
 )
+_EACH_ALONE = "tests/e2e/prove/"
+"""Each test starts everything it needs, and takes a minute: before all others, since a test that wants the
+machine for itself would have everybody wait so long."""
 
 
 def scheduler_of_groups(config: pytest.Config, log: object) -> object:
@@ -40,6 +43,8 @@ def group_of(nodeid: str) -> str:
     named = re.search("rabbitmq-4|rabbitmq|postgres", rest)
     if path == "tests/e2e/test_failed_queue.py":
         path = "tests/integration/crashing/"  # the same servers, and the same way to start services
+    if path.startswith(_EACH_ALONE):
+        return nodeid
     if path.startswith("tests/e2e/") and path != "tests/e2e/test_up.py":
         return "on_rabbitmq" if "rabbitmq" in rest else "on_postgres"
     if path.startswith("tests/integration/broker/") and named is not None and "[" in rest:
@@ -51,6 +56,8 @@ def group_of(nodeid: str) -> str:
 
 def place_of(nodeid: str) -> int:
     """When its turn comes."""
+    if nodeid.startswith(_EACH_ALONE):
+        return -1
     group = group_of(nodeid)
     return _FIRST.index(group) if group in _FIRST else len(_FIRST)
 

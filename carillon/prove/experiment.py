@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ from carillon.prove.nursery import Nursery
 from carillon.prove.scenario import Size
 from carillon.prove.servers import ProofServers
 from carillon.prove.wires.client import Wires
+from carillon.prove.witness.behaviour import Rule
 from carillon.prove.witness.control import Control
 from carillon.prove.witness.journal import FaultBegun, FaultEnded, JournalWriter
 from carillon.prove.witnesses import LoadClient
@@ -22,6 +23,7 @@ CALLS_IN_FLIGHT = 32
 """Of one channel process: the lanes' concurrencies together, as they are by default."""
 _DIES_WITHIN_S = 30.0
 _AFTERWARDS_S = 1.5
+_LOOK_EVERY_S = 0.05
 
 
 class Experiment:
@@ -73,6 +75,13 @@ class Experiment:
     def pause(self, seconds: float) -> None:
         """The load goes on."""
         time.sleep(seconds)
+
+    def wait(self, holds: Callable[[], bool], *, within_s: float) -> bool:
+        """Until it holds, or for so long; whether it does. The load goes on."""
+        deadline = time.monotonic() + within_s
+        while not (held := holds()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)
+        return held
 
     @contextlib.contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -150,6 +159,19 @@ class Experiment:
         """A new process in the place of the old one, with a clock that is wrong by so much."""
         self.nursery.stop(name)
         self.installation.start(name, clock_offset_s=seconds)
+
+    @contextlib.contextmanager
+    def misbehaving(self, rule: Rule, *, name: str, doubtful_share: float = 0.0) -> Iterator[None]:
+        """Both providers keep to a rule while the body runs. `doubtful_share`: of the calls meanwhile, those
+        that may end in doubt."""
+        providers = (self.mail, self.fcm)
+        with self.fault(name):
+            before = sum(provider.set_rules(rule, seed=self.seed).calls for provider in providers)
+            yield
+            after = sum(provider.set_rules().calls for provider in providers)
+            for provider in providers:
+                provider.release()
+        self.may_doubt((after - before) * doubtful_share)
 
     def may_doubt_all(self) -> None:
         """All calls that can be in flight."""

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from carillon.home import CHECKOUT, Home
+from carillon.home import Home
 from carillon.keys import secret_files
-from carillon.migrations import migrate_all
 from carillon.onboarding import Onboarding
 from carillon.plan import ProcessPlan, SecretFiles, Servers, plan_processes
 from carillon.prove.layout import Layout, replica, wire
@@ -52,6 +51,10 @@ class Setting:
     poisonable: frozenset[str] = frozenset()
 
 
+NOBODY_ASKS_TWICE = Setting(environment={"gateway": {"CARILLON_ASK_AFTER_S": "3600"}})
+"""The gateway does not ask after what it hears nothing of: the first net has to hold without the second."""
+
+
 class ProofInstallation:
     """One after another on the same databases: a scenario begins with processes of its own."""
 
@@ -72,9 +75,8 @@ class ProofInstallation:
         return self._address("gateway")
 
     def prepare(self) -> None:
-        """Databases up to date. Once. Raises SetupError."""
+        """Once. Raises SetupError."""
         self._home.open()
-        asyncio.run(migrate_all(self._plans(1), folder=CHECKOUT))
 
     def open(self, setting: Setting) -> None:
         """Start every process anew, and wait until all are ready. Raises SetupError."""
@@ -89,6 +91,18 @@ class ProofInstallation:
         if not self.api_key:
             onboarding = Onboarding(url=services["user"], service_secret=self._home.secret("service_secret"))
             self.api_key = asyncio.run(onboarding.first_credentials(self._home)).api_key
+
+    def greet(self) -> None:
+        """Have the gateway know the client's key, as one that has run for a while does. Raises SetupError."""
+        try:
+            httpx.get(
+                f"{self.gateway}/api/v1/notifications?limit=1",
+                headers={"Authorization": f"Bearer {self.api_key}"},
+                timeout=_ALIVE_WITHIN_S,
+                trust_env=False,
+            ).raise_for_status()
+        except httpx.HTTPError as error:
+            raise SetupError(f"The gateway does not know its client: {error!r}.") from error
 
     def start(self, name: str, *, clock_offset_s: float = 0.0) -> None:
         """Start one process, as the setting wants it. Returns at once."""

@@ -40,6 +40,7 @@ class _Child:
     upbringing: Upbringing
     once: Mapping[str, str] = field(default_factory=dict)
     wanted: bool = True
+    was_frozen: bool = False
     lives: int = 0
     pid: int | None = None
     code: int | None = None
@@ -124,6 +125,7 @@ class Nursery:
     def freeze(self, name: str) -> None:
         """SIGSTOP: it runs no further, and knows nothing of it."""
         with self._changed:
+            self._children[name].was_frozen = True
             self._signal(self._children[name], signal.SIGSTOP)
 
     def wake(self, name: str) -> None:
@@ -160,13 +162,14 @@ class Nursery:
             return _deaths(self._children[name])
 
     def bad_ends(self) -> list[str]:
-        """Those that ended otherwise than killed or in order: a defect of the service."""
+        """Those that ended otherwise than killed or in order: a defect of the service. One that was frozen
+        may find that it stood still for too long, and end itself."""
         with self._changed:
             return [
                 f"{child.name} ended with code {code}"
                 for child in self._children.values()
                 for code in child.codes
-                if code not in (0, -signal.SIGKILL)
+                if code not in (0, -signal.SIGKILL) and not child.was_frozen
             ]
 
     def close(self) -> None:

@@ -1,9 +1,11 @@
 """The servers under the experiment, private to it, and what can be done to them."""
 
+import asyncio
 import contextlib
 import secrets
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,8 @@ from carillon.embedded import ports
 from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from carillon.embedded.redis import EmbeddedRedis
+from carillon.home import CHECKOUT
+from carillon.migrations import migrate_server
 from carillon.plan import BROKER_DATABASE, Servers
 from carillon.prove.small_disk import SmallDisk
 from carillon.setup_error import SetupError
@@ -40,11 +44,15 @@ class ProofServers:
             self.rabbitmq = EmbeddedRabbitMQ(folder=home)
 
     def start(self) -> None:
-        """All of them. From the main thread. Raises SetupError."""
+        """All of them, the databases up to date: RabbitMQ takes as long as that to get ready. From the main
+        thread. Raises SetupError."""
         self.postgres.start()
         self.redis.start()
-        if self.rabbitmq is not None:
-            self.rabbitmq.start()
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            migrated = thread.submit(asyncio.run, migrate_server(self.postgres.url, folder=CHECKOUT))
+            if self.rabbitmq is not None:
+                self.rabbitmq.start()
+            migrated.result()
 
     def addresses(self) -> Servers:
         """As the services are told of them."""

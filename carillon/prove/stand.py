@@ -72,6 +72,7 @@ class Stand:
         with JournalWriter(self._faults) as journal, self._bystanders.wires() as wires:
             try:
                 self._installation.open(scenario.setting)
+                self._installation.greet()
                 client = LoadClient(
                     scenario.load,
                     folder=self._folder,

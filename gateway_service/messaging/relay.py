@@ -105,10 +105,11 @@ async def publish(
     """Publish, and have noted what the broker has confirmed, which is the answer."""
     began = time.monotonic()
     receipts = await broker.publish([release_message(notification) for notification in batch])
-    reach(CrashPoint.RELAY_CONFIRMED)
     confirmed = [
         notification for notification, receipt in zip(batch, receipts, strict=True) if receipt.error is None
     ]
+    if confirmed:
+        reach(CrashPoint.RELAY_CONFIRMED)
     keys = [(notification.id, notification.run) for notification in confirmed]
     postmarks.add(keys, since=began)
     for notification in confirmed:

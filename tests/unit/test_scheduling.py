@@ -13,6 +13,10 @@ BROKER = "tests/integration/broker"
         ("tests/e2e/test_faults.py::test_postgresql_away", "on_postgres"),
         ("tests/e2e/test_faults.py::test_rabbitmq_away", "on_rabbitmq"),
         ("tests/e2e/test_demo.py::test_x[on_rabbitmq]", "on_rabbitmq"),
+        (
+            "tests/e2e/prove/test_prove.py::test_x[rabbitmq]",
+            "tests/e2e/prove/test_prove.py::test_x[rabbitmq]",
+        ),
         ("tests/e2e/test_up.py::test_status", "tests/e2e/test_up.py"),
         (f"{BROKER}/test_sentinel.py::test_x[rabbitmq-4]", "rabbitmq-4"),
         (f"{BROKER}/test_publishing.py::test_x[1-rabbitmq]", "rabbitmq"),
@@ -29,5 +33,10 @@ def test_a_group_is_what_shares_a_server(nodeid: str, group: str) -> None:
 
 
 def test_whole_installations_come_first() -> None:
-    files = ["tests/unit/a.py::test", "tests/e2e/test_up.py::test", "tests/e2e/test_faults.py::test"]
+    files = [
+        "tests/unit/a.py::test",
+        "tests/e2e/test_up.py::test",
+        "tests/e2e/test_faults.py::test",
+        "tests/e2e/prove/test_prove.py::test",
+    ]
     assert sorted(files, key=place_of) == files[::-1]

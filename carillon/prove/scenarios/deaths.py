@@ -1,8 +1,12 @@
 """Processes of ours die, freeze, or are replaced."""
 
+from collections import Counter
+
 from carillon.prove.experiment import Experiment
-from carillon.prove.installation import Setting
-from carillon.prove.scenario import Load, Scenario
+from carillon.prove.installation import NOBODY_ASKS_TWICE, Setting
+from carillon.prove.scenario import Load, Scenario, Size
+from carillon.prove.witness.behaviour import Do, Rule
+from carillon.prove.witness.journal import Effect, Intent, read_journal
 from carillon.prove.witness.verdict import Verdict
 from carillon.services import SERVICES
 from shared.process.crash_points import CrashPoint
@@ -18,6 +22,18 @@ _WORKERS_POINTS = (
     CrashPoint.MESSAGE_FINISHED,
 )
 _KEYS_KEPT_S = 3600.0
+_IN_FLIGHT_S = 0.25
+"""Of each call: at any moment several are under way, and yet a single service keeps up with all of them."""
+_IN_FULL_SWING = 50
+"""Mails, from both services."""
+_BEGINS_WITHIN_S = 30.0
+_REPEATED_WITHIN_S = 20.0
+"""Twice what it takes a lease to run out and an attempt to be overdue."""
+_ALL_REPEATED_S = 1.5
+_MOST_TRIES = 3
+_MOST_COPIES = 2
+_STALL_LIMIT_S = 300.0
+"""Else the service would end by itself as soon as it wakes, and have no chance to do wrong."""
 
 
 def _gateway_killed(experiment: Experiment) -> None:
@@ -28,9 +44,10 @@ def _gateway_killed(experiment: Experiment) -> None:
 
 
 def _relay_killed(experiment: Experiment) -> None:
-    for _ in experiment.times(2, 8, 50):
-        experiment.die_at("gateway", f"{CrashPoint.RELAY_CONFIRMED}:{experiment.random.randint(1, 10)}")
-        experiment.pause(0.3)
+    for _ in experiment.times(2, 5, 50):
+        for point in (CrashPoint.ACCEPT_COMMITTED, CrashPoint.RELAY_CONFIRMED):
+            experiment.die_at("gateway", f"{point}:{experiment.random.randint(1, 10)}")
+            experiment.pause(0.3)
 
 
 def _worker_killed(experiment: Experiment) -> None:
@@ -38,7 +55,9 @@ def _worker_killed(experiment: Experiment) -> None:
         for number, point in enumerate(_WORKERS_POINTS):
             worker = ("email", "push")[number % 2]
             experiment.die_at(worker, f"{point}:{experiment.random.randint(1, 5)}")
-        for point in _WORKERS_POINTS[1::2]:
+        # Both channels share their code: small, only what costs a doubt is done to both of them.
+        small = experiment.size is Size.SMALL
+        for point in (CrashPoint.PROVIDER_ANSWERED,) if small else _WORKERS_POINTS[1::2]:
             experiment.die_at("email", f"{point}:{experiment.random.randint(1, 5)}")
 
 
@@ -59,8 +78,41 @@ def _one_effect_each(_experiment: Experiment, verdict: Verdict) -> list[str]:
 
 
 def _worker_frozen(experiment: Experiment) -> None:
-    experiment.pause(2)
-    experiment.freeze("email", experiment.pick(9, 60, 60))
+    mail = experiment.mail
+    already = mail.set_rules(
+        Rule(do=Do.SLOW, first=1, seconds=_IN_FLIGHT_S), Rule(do=Do.ACCEPT_SILENT, first=2)
+    ).effects
+    experiment.wait(lambda: mail.counts().effects > already + _IN_FULL_SWING, within_s=_BEGINS_WITHIN_S)
+    # What is in flight when one freezes is sent once more by the other service, and has no answer there yet
+    # when the frozen one wakes and settles what has become another's. Now and then nothing is in flight.
+    for _ in range(_MOST_TRIES):
+        with experiment.fault("email frozen"):
+            experiment.nursery.freeze("email")
+            repeated = experiment.wait(lambda: mail.counts().hanging > 0, within_s=_REPEATED_WITHIN_S)
+            experiment.pause(_ALL_REPEATED_S)
+            experiment.nursery.wake("email")
+        experiment.may_doubt_all()
+        if repeated:
+            break
+    else:
+        experiment.complaints.append("nothing was in flight whenever email was frozen")
+    mail.set_rules()
+    if experiment.size is not Size.SMALL:
+        experiment.pause(5)
+        experiment.freeze("email", 60)
+
+
+def _repeated_once(experiment: Experiment, _verdict: Verdict) -> list[str]:
+    """A doubt is worth one copy more: it is settled once, by whoever made the attempt or took it over."""
+    ours = {record.mark for record in read_journal(experiment.load.journal) if isinstance(record, Intent)}
+    effects = Counter(
+        record.mark
+        for path in experiment.provider_journals
+        for record in read_journal(path)
+        if isinstance(record, Effect) and record.mark in ours
+    )
+    often = sum(count > _MOST_COPIES for count in effects.values())
+    return [f"{often} sent more than twice"] if often else []
 
 
 def _rolling_restarts(experiment: Experiment) -> None:
@@ -96,8 +148,9 @@ SCENARIOS = (
     Scenario(
         number=2,
         name="relay killed",
-        says="the gateway dies between the broker's confirm and its note",
+        says="the gateway dies before it gives the broker anything, and between its confirm and our note",
         play=_relay_killed,
+        setting=NOBODY_ASKS_TWICE,
     ),
     Scenario(
         number=3,
@@ -117,9 +170,13 @@ SCENARIOS = (
     Scenario(
         number=10,
         name="worker frozen",
-        says="one of two email services stands still for a minute, and goes on",
+        says="one of two email services stands still while the other takes over, and goes on",
         play=_worker_frozen,
-        setting=Setting(twice=frozenset({"email"})),
+        setting=Setting(
+            twice=frozenset({"email"}),
+            environment={"email": {"CARILLON_STALL_LIMIT_S": f"{_STALL_LIMIT_S:g}"}},
+        ),
+        judge=_repeated_once,
     ),
     Scenario(
         number=18,

@@ -1,12 +1,23 @@
 """PostgreSQL, the broker, Redis, and services of our own: away, frozen, emptied."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
 import psutil
 
 from carillon.prove.experiment import Experiment
-from carillon.prove.installation import Setting
+from carillon.prove.installation import NOBODY_ASKS_TWICE, Setting
 from carillon.prove.scenario import Scenario
+from carillon.prove.wires.orders import Direction
+from carillon.prove.witness.control import Control
 from carillon.prove.witness.verdict import Verdict
 
+_PUSHES_MEANWHILE = 30
+"""With twice as many mails that wait, by the load's shares."""
+_BEGINS_WITHIN_S = 30.0
+_PILES_UP_WITHIN_S = 5.0
+"""A service that stands still for half a minute ends by itself."""
 _MOST_GROWTH_MB = 60.0
 _RESUMES_WITHIN_S = 30.0
 _SLOWEST_503_MS = 3000.0
@@ -20,10 +31,21 @@ def _broker_killed(experiment: Experiment) -> None:
 
 
 def _broker_wiped(experiment: Experiment) -> None:
-    for _ in experiment.times(1, 2, 10):
-        experiment.pause(2)
+    mail, fcm = experiment.mail, experiment.fcm
+    for _ in experiment.times(1, 3, 20):
+        experiment.wait(partial(_more_effects, mail, mail.counts().effects + 50), within_s=_BEGINS_WITHIN_S)
+        # With the channel standing still, there is something to lose.
         with experiment.fault("broker wiped"):
+            experiment.nursery.freeze("email")
+            pushed = fcm.counts().effects + _PUSHES_MEANWHILE
+            experiment.wait(partial(_more_effects, fcm, pushed), within_s=_PILES_UP_WITHIN_S)
             experiment.servers.wipe_broker()
+            experiment.nursery.wake("email")
+        experiment.may_doubt_all()
+
+
+def _more_effects(provider: Control, than: int) -> bool:
+    return provider.counts().effects > than
 
 
 def _postgres_killed(experiment: Experiment) -> None:
@@ -76,10 +98,15 @@ def _redis_emptied_and_killed(experiment: Experiment) -> None:
 
 def _half_open(experiment: Experiment) -> None:
     for _ in experiment.times(1, 2, 10):
-        experiment.pause(2)
+        experiment.pause(1)
         with experiment.fault("broker half open"):
             experiment.wires.half_open("broker")
         experiment.pause(experiment.pick(4, 10, 60))
+        with experiment.fault("what goes to the broker is lost"):
+            experiment.wires.black_hole("broker", Direction.TO_SERVER, swallow=True)
+            experiment.pause(2)
+            experiment.wires.cut("broker")
+            experiment.wires.let_pass("broker")
 
 
 def _peers_away(experiment: Experiment) -> None:
@@ -104,18 +131,42 @@ def _disk_full(experiment: Experiment) -> None:
         experiment.may_doubt_all()
 
 
+def _cut_off(experiment: Experiment) -> None:
+    wires = experiment.wires
+    ways: tuple[tuple[str, Callable[[str], None]], ...] = (
+        ("unreachable", wires.black_hole),
+        ("deaf", lambda wire: wires.black_hole(wire, Direction.TO_SERVER)),
+        ("mute", lambda wire: wires.black_hole(wire, Direction.TO_CLIENT)),
+        ("resetting", wires.reset),
+        ("slow", lambda wire: wires.delay(wire, 0.2, jitter_s=0.2, seed=experiment.seed)),
+        ("half open", wires.half_open),
+    )
+    for _ in experiment.times(1, 1, 20):
+        for dependency in sorted(_DEPENDENCIES):
+            how, act = experiment.random.choice(ways)
+            with experiment.fault(f"{dependency} {how}"):
+                act(dependency)
+                experiment.pause(experiment.pick(1, 4, 30))
+                wires.let_pass(dependency)
+            experiment.may_doubt_all()
+
+
+_DEPENDENCIES = frozenset({"postgres", "broker", "redis", "user", "template", "mail", "fcm"})
+
 SCENARIOS = (
     Scenario(
         number=5,
         name="broker killed",
         says="kill -9 of RabbitMQ, or of every connection to the broker's database",
         play=_broker_killed,
+        setting=NOBODY_ASKS_TWICE,
     ),
     Scenario(
         number=6,
         name="broker wiped",
         says="the broker loses everything it held",
         play=_broker_wiped,
+        setting=NOBODY_ASKS_TWICE,
     ),
     Scenario(
         number=7,
@@ -140,15 +191,22 @@ SCENARIOS = (
     Scenario(
         number=11,
         name="broker half open",
-        says="the broker's side of every connection is gone, and ours does not learn of it",
+        says="the broker's side of every connection is gone, and ours does not learn of it; bytes are lost",
         play=_half_open,
-        setting=Setting(through=frozenset({"broker"})),
+        setting=replace(NOBODY_ASKS_TWICE, through=frozenset({"broker"})),
     ),
     Scenario(
         number=12,
         name="user, template away",
         says="the user service is away, then the template service",
         play=_peers_away,
+    ),
+    Scenario(
+        number=24,
+        name="cut off",
+        says="each dependency in turn unreachable, deaf, mute, resetting, slow or half open, by the seed",
+        play=_cut_off,
+        setting=Setting(through=_DEPENDENCIES),
     ),
     Scenario(
         number=17,
