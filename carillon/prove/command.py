@@ -58,6 +58,11 @@ def prove(
     unknown = set(only or ()) - {scenario.number for scenario in SCENARIOS}
     if unknown:
         raise typer.BadParameter(f"There is no scenario {min(unknown)}.")
+    if full and small:
+        raise typer.BadParameter("--full or --small.")
+    for file in (json, page):
+        if file is not None:
+            file.touch()  # what cannot be written is better known before the hours than after
     chosen = random.randrange(_SEEDS) if seed is None else seed
     size = Size.FULL if full else Size.SMALL if small else Size.USUAL
     programme = Programme(
@@ -78,6 +83,8 @@ def prove(
         page.write_text(markdown(report))
     if not report.is_green:
         raise typer.Exit(_RED)
+    if all(each.skipped for each in report.scenarios):
+        raise typer.Exit(_SETUP_ERROR_CODE)
 
 
 def _command(broker: Broker, *, size: Size, seed: int, only: list[int]) -> str:
@@ -111,9 +118,9 @@ def _proved(programme: Programme, *, keep: bool) -> ProofReport:
     except SetupError as error:
         print(f"{error} What there is lies in {folder}.", file=sys.stderr)
         raise typer.Exit(_SETUP_ERROR_CODE) from error
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SystemExit) as error:
         kept = keep
-        raise typer.Exit(_INTERRUPTED) from error
+        raise typer.Exit(_TERMINATED if isinstance(error, SystemExit) else _INTERRUPTED) from error
     finally:
         if not kept:
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import httpx
-
 from carillon.prove.installation import ProofInstallation
 from carillon.prove.nursery import Nursery
 from carillon.prove.scenario import Size
@@ -17,7 +15,6 @@ from carillon.prove.witness.behaviour import Rule
 from carillon.prove.witness.control import Control
 from carillon.prove.witness.journal import FaultBegun, FaultEnded, JournalWriter
 from carillon.prove.witnesses import LoadClient
-from carillon.setup_error import SetupError
 
 CALLS_IN_FLIGHT = 32
 """Of one channel process: the lanes' concurrencies together, as they are by default."""
@@ -112,15 +109,6 @@ class Experiment:
             if complaint is not None:
                 self.complaints.append(complaint)
 
-    def api(self) -> httpx.Client:
-        """A client of the public API, with every right."""
-        return httpx.Client(
-            base_url=f"{self.installation.gateway}/api/v1",
-            headers={"Authorization": f"Bearer {self.installation.api_key}"},
-            timeout=30,
-            trust_env=False,
-        )
-
     def kill(self, name: str) -> None:
         """kill -9; it comes back by itself."""
         with self.fault(f"{name} killed"):
@@ -145,19 +133,22 @@ class Experiment:
             self.nursery.wake(name)
         self._doubt(name)
 
+    def stop(self, name: str) -> None:
+        """SIGTERM; it stays away."""
+        code = self.nursery.stop(name)
+        if code != 0:
+            self.complaints.append(f"{name} ended with code {code} when it was told to stop")
+
     def replace(self, name: str) -> None:
         """SIGTERM, and a new one that is waited for: what a roll-out does."""
         with self.fault(f"{name} replaced"):
-            code = self.nursery.stop(name)
-            if code != 0:
-                self.complaints.append(f"{name} ended with code {code} when it was told to stop")
+            self.stop(name)
             self.installation.start(name)
-            with contextlib.suppress(SetupError):
-                self.installation.wait_ready(name)
+            self.installation.wait_ready(name)
 
     def shift_clock(self, name: str, seconds: float) -> None:
         """A new process in the place of the old one, with a clock that is wrong by so much."""
-        self.nursery.stop(name)
+        self.stop(name)
         self.installation.start(name, clock_offset_s=seconds)
 
     @contextlib.contextmanager

@@ -14,6 +14,7 @@ from carillon.home import Home
 from carillon.keys import secret_files
 from carillon.onboarding import Onboarding
 from carillon.plan import ProcessPlan, SecretFiles, Servers, plan_processes
+from carillon.prove.furnishing import furnish
 from carillon.prove.layout import Layout, replica, wire
 from carillon.prove.nursery import Nursery, Upbringing
 from carillon.readiness import not_ready
@@ -62,6 +63,7 @@ class ProofInstallation:
         self, *, folder: Path, servers: Servers, layout: Layout, nursery: Nursery, fcm_account: Path
     ) -> None:
         self.api_key = ""
+        self.users: Path | None = None
         self._servers = servers
         self._layout = layout
         self._nursery = nursery
@@ -88,19 +90,26 @@ class ProofInstallation:
         complaints = asyncio.run(not_ready(services, timeout_s=_READY_WITHIN_S))
         if complaints:
             raise SetupError(f"The services do not get ready: {'; '.join(complaints)}.")
-        if not self.api_key:
+        if self.users is None:
             onboarding = Onboarding(url=services["user"], service_secret=self._home.secret("service_secret"))
             self.api_key = asyncio.run(onboarding.first_credentials(self._home)).api_key
+            with self.api() as api:
+                self.users = furnish(api, self._home.folder)
+
+    def api(self) -> httpx.Client:
+        """A client of the public API, with every right."""
+        return httpx.Client(
+            base_url=f"{self.gateway}/api/v1",
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=_ALIVE_WITHIN_S,
+            trust_env=False,
+        )
 
     def greet(self) -> None:
         """Have the gateway know the client's key, as one that has run for a while does. Raises SetupError."""
         try:
-            httpx.get(
-                f"{self.gateway}/api/v1/notifications?limit=1",
-                headers={"Authorization": f"Bearer {self.api_key}"},
-                timeout=_ALIVE_WITHIN_S,
-                trust_env=False,
-            ).raise_for_status()
+            with self.api() as api:
+                api.get("/notifications?limit=1").raise_for_status()
         except httpx.HTTPError as error:
             raise SetupError(f"The gateway does not know its client: {error!r}.") from error
 

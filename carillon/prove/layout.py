@@ -1,7 +1,9 @@
 """Where everything listens: on ports that the kernel gives to nobody's outgoing connections, since a service
 that was killed must find its own free again."""
 
+import contextlib
 import random
+import socket
 
 from carillon.embedded import ports
 from carillon.services import SERVICES
@@ -24,11 +26,15 @@ class Layout:
             "fcm",
             *(wire(name) for name in (*WIRED_SERVERS, *(service.name for service in SERVICES))),
         ]
-        base = _free_base(len(names))
+        base, self._held = _free_base(len(names))
         self._ports = {name: base + offset for offset, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> int:
         return self._ports[name]
+
+    def close(self) -> None:
+        """Others may look at these ports from now on."""
+        self._held.close()
 
     def replicas(self, service: str) -> list[int]:
         """The ports of all that there can be, the first one first."""
@@ -45,8 +51,14 @@ def wire(name: str) -> str:
     return f"wire to {name}"
 
 
-def _free_base(count: int) -> int:
-    for base in random.sample(_BASES, _TRIES):  # two experiments at once do not look at the same
-        if all(ports.is_free(base + offset) for offset in range(count)):
-            return base
+def _free_base(count: int) -> tuple[int, socket.socket]:
+    """The first of so many free ports, and one beside them that is held for as long as we live: another
+    experiment finds these free until something listens there."""
+    for base in random.sample(_BASES, _TRIES):
+        held = socket.socket()
+        with contextlib.suppress(OSError):
+            held.bind(("127.0.0.1", base + _BASES.step - 1))
+            if all(ports.is_free(base + offset) for offset in range(count)):
+                return base, held
+        held.close()
     raise SetupError("No ports are free between 12000 and 30000.")

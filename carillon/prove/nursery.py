@@ -1,5 +1,6 @@
 """Services as processes that can be killed, frozen and woken one by one, and that come back when they die."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,7 +22,6 @@ BACK_AFTER_S = 0.1
 """From a death until the next start; a supervisor of a real installation takes longer."""
 _ANSWERS_WITHIN_S = 60.0
 _ENDS_WITHIN_S = 40.0
-_TOO_MANY_DEATHS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,6 @@ class _Child:
     was_frozen: bool = False
     lives: int = 0
     pid: int | None = None
-    code: int | None = None
     codes: list[int] = field(default_factory=list)
 
 
@@ -125,6 +124,7 @@ class Nursery:
     def freeze(self, name: str) -> None:
         """SIGSTOP: it runs no further, and knows nothing of it."""
         with self._changed:
+            self.pid(name)
             self._children[name].was_frozen = True
             self._signal(self._children[name], signal.SIGSTOP)
 
@@ -136,6 +136,7 @@ class Nursery:
     def stop(self, name: str, *, within_s: float = _ENDS_WITHIN_S) -> int:
         """SIGTERM, and it stays away; its exit code. One that does not end in time is killed: -9."""
         with self._changed:
+            self.pid(name)
             child = self._children[name]
             child.wanted = False
             self._signal(child, signal.SIGCONT)
@@ -155,6 +156,8 @@ class Nursery:
                 self._signal(child, signal.SIGKILL)
             self._changed.wait_for(lambda: all(child.pid is None for child in children), _ENDS_WITHIN_S)
             self._children.clear()
+            # Whoever had been ordered by then is killed as soon as it is there.
+            self._changed.wait_for(lambda: not self._by_number, _ENDS_WITHIN_S)
 
     def deaths(self, name: str) -> int:
         """How often it was killed so far, by whomever."""
@@ -208,11 +211,13 @@ class Nursery:
         if isinstance(told, Started):
             child = self._by_number[told.number]
             child.pid, child.lives = told.pid, child.lives + 1
+            if not child.wanted:  # it was stopped after it had been ordered, and before it was there
+                self._signal(child, signal.SIGKILL)
             return
         child = self._by_number.pop(told.number)
         child.pid = None
         child.codes.append(told.code)
-        if child.wanted and len(child.codes) < _TOO_MANY_DEATHS:
+        if child.wanted:
             threading.Thread(target=self._bring_back, args=(child,), daemon=True).start()
 
     def _bring_back(self, child: _Child) -> None:
@@ -223,7 +228,8 @@ class Nursery:
 
     def _signal(self, child: _Child, number: signal.Signals) -> None:
         if child.pid is not None:
-            os.kill(child.pid, number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, number)
 
     def _wait(self, holds: Callable[[], bool], *, within_s: float, what: str) -> None:
         if not self._changed.wait_for(holds, within_s):

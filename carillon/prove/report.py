@@ -71,6 +71,10 @@ def common_complaints(verdict: Verdict, *, scenario: Scenario | None, doubts_cei
         "said to have failed, and sent": verdict.contradictions,
         "undecided": verdict.undecided,
         "mails without a mark": verdict.unmarked,
+        "suppressed, expired, cancelled or discarded, which nobody asked for": (
+            verdict.suppressed + verdict.expired + verdict.cancelled + verdict.discarded
+        ),
+        "answers that were 5xx, and not 503": verdict.server_errors,
     }
     found = [f"{count} {what}" for what, count in must_be_nought.items() if count]
     if not verdict.read_whole:
@@ -83,9 +87,30 @@ def common_complaints(verdict: Verdict, *, scenario: Scenario | None, doubts_cei
         return found
     if verdict.parked and not scenario.parks:
         found.append(f"{verdict.parked} failed and wait for an operator")
-    if verdict.unknown + verdict.flagged > doubts_ceiling:
+    doubtful = max(verdict.flagged, verdict.possible_duplicates)
+    if verdict.unknown + doubtful > doubts_ceiling:
         found.append(
-            f"{verdict.unknown} unknown and {verdict.flagged} possible duplicates, where {doubts_ceiling} "
+            f"{verdict.unknown} unknown and {doubtful} possible duplicates, where {doubts_ceiling} "
             "calls can have been in doubt"
         )
+    if scenario.recovers:
+        found += _what_did_not_recover(verdict)
+    return found
+
+
+def timed_out(verdict: Verdict) -> list[str]:
+    """Requests that hung until the client had had enough."""
+    hung = verdict.silences.get("timeout", 0)
+    return [f"{hung} requests were not answered in time"] if hung else []
+
+
+def _what_did_not_recover(verdict: Verdict) -> list[str]:
+    found = []
+    if not verdict.recoveries:
+        found.append("no fault struck while there was a load")
+    lasting = [recovery.fault for recovery in verdict.recoveries if recovery.s is None]
+    if lasting:
+        found.append(f"nothing went on after: {', '.join(lasting)}")
+    if verdict.refused:
+        found.append(f"{verdict.refused} were refused for good")
     return found

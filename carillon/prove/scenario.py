@@ -3,16 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from carillon.prove.furnishing import ClientChannel
 from carillon.prove.installation import Setting
 
 if TYPE_CHECKING:
     from carillon.prove.experiment import Experiment
     from carillon.prove.witness.verdict import Verdict
-
-
-ClientChannel = Literal["email", "push"]
 
 
 class Size(StrEnum):
@@ -27,7 +25,7 @@ class Size(StrEnum):
 class Load:
     """What the client asks for while the scenario is played. `rate`: requests a second at fixed times; None:
     each connection asks again as soon as it is answered. `poison_share`: of the mails, those that are deadly.
-    Without `retries` a request is asked once."""
+    `to_users`: to known people in place of mere addresses. Without `retries` a request is asked once."""
 
     rate: float | None = 80.0
     connections: int = 50
@@ -36,6 +34,7 @@ class Load:
         default_factory=lambda: {"transactional": 0.8, "promotional": 0.1, "security": 0.1}
     )
     batch: int = 1
+    to_users: bool = False
     poison_share: float = 0.0
     retries: bool = True
     timeout_s: float = 10.0
@@ -45,6 +44,7 @@ class Load:
 class Scenario:
     """`says`: what is done, in a line of the table. `judge`: what is wrong with the outcome, besides what is
     wrong in every scenario; in sentences. `parks`: whether failures for an operator are a good end.
+    `recovers`: whether the load goes on to the end, so that it can be seen to be taken after each fault.
     `on_a_small_disk`: PostgreSQL's data lie on a disk that can be filled. `sizes`: of which it is a part."""
 
     number: int
@@ -55,5 +55,6 @@ class Scenario:
     load: Load = field(default_factory=Load)
     judge: "Callable[[Experiment, Verdict], list[str]]" = lambda _experiment, _verdict: []
     parks: bool = False
+    recovers: bool = True
     on_a_small_disk: bool = False
     sizes: frozenset[Size] = frozenset(Size)

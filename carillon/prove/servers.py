@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import secrets
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -83,14 +84,15 @@ class ProofServers:
         """Server and backends stand still: connections stay open, and nothing answers."""
         postmaster = psutil.Process(self.postgres.pid)
         processes = [postmaster, *postmaster.children(recursive=True)]
-        for process in processes:
-            process.suspend()
-        try:
-            yield
-        finally:
+        with _woken_without_us([process.pid for process in processes]):
             for process in processes:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.resume()
+                process.suspend()
+            try:
+                yield
+            finally:
+                for process in processes:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.resume()
 
     def kill_broker(self) -> None:
         """RabbitMQ: kill -9, and back. PostgreSQL: every connection to the broker's database is ended."""
@@ -135,6 +137,24 @@ class ProofServers:
             self.rabbitmq.close()
         self.redis.stop()
         self.postgres.kill()
+
+
+@contextlib.contextmanager
+def _woken_without_us(pids: Sequence[int]) -> Iterator[None]:
+    """Where we are killed meanwhile, a process that outlives us wakes them, so that they hear that it is
+    over: who stands still ends by no signal but kill -9."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", 'cat; exec kill -CONT "$@"', "sh", *(str(pid) for pid in pids)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    ) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
 
 
 def _back(server: EmbeddedPostgres | EmbeddedRedis | EmbeddedRabbitMQ) -> None:

@@ -2,22 +2,33 @@
 
 import shutil
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from carillon.prove.experiment import Experiment
-from carillon.prove.installation import ProofInstallation
+from carillon.prove.furnishing import TEMPLATES
+from carillon.prove.installation import ProofInstallation, Setting
 from carillon.prove.layout import Layout
 from carillon.prove.nursery import Nursery
 from carillon.prove.report import ScenarioReport, common_complaints
 from carillon.prove.scenario import Scenario, Size
 from carillon.prove.servers import ProofServers
 from carillon.prove.small_disk import SmallDisk
-from carillon.prove.witness.journal import JournalWriter
+from carillon.prove.wires.client import Wires
+from carillon.prove.witness.control import Control
+from carillon.prove.witness.journal import Answered, JournalWriter
 from carillon.prove.witness.verdict import Verdict
 from carillon.prove.witnesses import Bystanders, LoadClient, ask_ledger
 from carillon.setup_error import SetupError
+
+_SETTLE_S = 2.0
+_LONGER_THAN_ANY_WAIT_S = 12.0
+"""Leases, breakers, repeats of reports and of attempts: see `installation.QUICKER`."""
+_LOAD_WITHIN_S = 30.0
+_LOOK_EVERY_S = 0.05
 
 
 class Stand:
@@ -80,9 +91,12 @@ class Stand:
                     url=self._installation.gateway,
                     api_key=self._installation.api_key,
                     seed=self._seed,
+                    templates=TEMPLATES,
+                    users=self._installation.users if scenario.load.to_users else None,
                 )
                 self._clients.append(client.journal)
                 try:
+                    _wait_for_load(client)
                     experiment = Experiment(
                         size=self._size,
                         seed=f"{self._seed} {scenario.number}",
@@ -101,19 +115,14 @@ class Stand:
                     experiment.stop_load()
                 finally:
                     client.close()
-                verdict = self._judged(name, client.journal)
+                verdict = self._judged(name, [client.journal], only=name)
                 complaints += experiment.complaints + self._nursery.bad_ends()
                 complaints += common_complaints(verdict, scenario=scenario, doubts_ceiling=experiment.doubts)
                 complaints += scenario.judge(experiment, verdict)
-            except (SetupError, OSError, KeyError) as error:
+            except Exception as error:  # whatever it is: the other scenarios are played all the same
                 complaints.append(f"it could not be played to its end: {error!r}")
             finally:
-                wires.let_all_pass()
-                for provider in (mail, fcm):
-                    provider.set_rules()
-                    provider.release()
-                mail.set_keys(0)
-                self._installation.close()
+                complaints += self._cleared_away(wires, mail, fcm)
         return ScenarioReport(
             number=scenario.number,
             name=scenario.name,
@@ -126,15 +135,17 @@ class Stand:
         )
 
     def look_back(self) -> Verdict:
-        """At all that was played here: something may have come after its scenario's verdict. Raises
-        SetupError."""
-        self._installation.open(Scenario(number=0, name="", says="", play=lambda _: None).setting)
+        """At all that was played here: something may have come after its scenario's verdict. The services run
+        for longer than any of their own waits meanwhile. Raises SetupError."""
+        self._installation.open(Setting())
         try:
-            return self._judged("afterwards", *self._clients, only=None)
+            return self._judged("afterwards", self._clients, only=None, settle_s=_LONGER_THAN_ANY_WAIT_S)
         finally:
             self._installation.close()
 
-    def _judged(self, name: str, *clients: Path, only: str | None = "") -> Verdict:
+    def _judged(
+        self, name: str, clients: Sequence[Path], *, only: str | None, settle_s: float = _SETTLE_S
+    ) -> Verdict:
         return ask_ledger(
             folder=self._folder,
             name=name,
@@ -143,11 +154,42 @@ class Stand:
             clients=clients,
             providers=self._bystanders.journals,
             faults=self._faults,
-            only=name if only == "" else only,
+            only=only,
+            settle_s=settle_s,
         )
 
+    def _cleared_away(self, wires: Wires, mail: Control, fcm: Control) -> list[str]:
+        """As if the scenario had not been; what could not be set right."""
+        complaints = []
+        steps: tuple[Callable[[], object], ...] = (
+            wires.let_all_pass,
+            mail.set_rules,
+            fcm.set_rules,
+            mail.release,
+            fcm.release,
+            lambda: mail.set_keys(0),
+            self._installation.close,
+        )
+        for step in steps:
+            try:
+                step()
+            except Exception as error:  # the next step matters all the same
+                complaints.append(f"it was not cleared away: {error!r}")
+        return complaints
+
     def _close(self) -> None:
-        self._nursery.stop_all()
-        self._bystanders.close()
-        self.servers.close()
-        shutil.rmtree(self._folder / "postgres", ignore_errors=True)
+        with ExitStack() as ending:
+            ending.callback(shutil.rmtree, self._folder / "postgres", ignore_errors=True)
+            ending.callback(self._layout.close)
+            ending.callback(self.servers.close)
+            ending.callback(self._bystanders.close)
+            ending.callback(self._nursery.stop_all)
+
+
+def _wait_for_load(client: LoadClient) -> None:
+    """Until the first request was accepted: a fault that strikes before shows nothing."""
+    deadline = time.monotonic() + _LOAD_WITHIN_S
+    while not any(isinstance(each, Answered) and each.status == 202 for each in client.told()):
+        if time.monotonic() > deadline:
+            raise SetupError(f"Nothing was accepted within {_LOAD_WITHIN_S:g} s.")
+        time.sleep(_LOOK_EVERY_S)

@@ -12,12 +12,14 @@ import msgspec
 
 from carillon.embedded import child
 from carillon.home import CHECKOUT
+from carillon.prove.furnishing import ClientChannel
 from carillon.prove.layout import WIRED_SERVERS, Layout, wire
 from carillon.prove.scenario import Load
 from carillon.prove.wires.client import Wires
 from carillon.prove.wires.orders import Plan, WirePlan
 from carillon.prove.witness.client_plan import ClientPlan
 from carillon.prove.witness.control import Control
+from carillon.prove.witness.journal import Record, read_journal
 from carillon.prove.witness.ledger_plan import LedgerPlan
 from carillon.prove.witness.verdict import Verdict
 from carillon.services import SERVICES
@@ -115,7 +117,9 @@ class Bystanders:
 class LoadClient:
     """One load, in a process of its own, until it is told to stop."""
 
-    def __init__(self, load: Load, *, folder: Path, name: str, url: str, api_key: str, seed: int) -> None:
+    def __init__(self, load: Load, *, folder: Path, name: str, url: str, api_key: str, seed: int,
+        templates: Mapping[ClientChannel, str], users: Path | None,
+    ) -> None:  # fmt: skip
         self.journal = folder / f"{name}.client.journal"
         plan = ClientPlan(
             port=int(url.rpartition(":")[2]),
@@ -133,14 +137,20 @@ class LoadClient:
             retry="same_key" if load.retries else "none",
             longest_pause_s=2.0,
             give_up_s=_CLIENT_GIVES_UP_S,
+            template=dict(templates),
+            user_ids=None if users is None else str(users),
             timeout_s=load.timeout_s,
         )
         self._process = child.spawn(
             [sys.executable, "-m", "carillon.prove.witness.client", _secret_plan(folder, name, plan)],
             log=folder / f"{name}.client.log",
-            death_signal=signal.SIGTERM,
+            death_signal=signal.SIGKILL,
             working_directory=CHECKOUT,
         )
+
+    def told(self) -> list[Record]:
+        """Its journal so far."""
+        return read_journal(self.journal) if self.journal.exists() else []
 
     def finish(self) -> str | None:
         """No new notifications; what was asked for is asked again until it is answered, or given up. What is
@@ -160,7 +170,7 @@ class LoadClient:
 
 def ask_ledger(
     *, folder: Path, name: str, url: str, api_key: str, clients: Sequence[Path], providers: Sequence[Path],
-    faults: Path, only: str | None,
+    faults: Path, only: str | None, settle_s: float,
 ) -> Verdict:  # fmt: skip
     """Have the books balanced, which takes until all is at rest. Raises SetupError."""
     target = folder / f"{name}.verdict.json"
@@ -174,12 +184,13 @@ def ask_ledger(
         only_marks_prefix=only,
         stuck_after_s=STUCK_AFTER_S,
         patience_s=_LEDGER_PATIENCE_S,
+        settle_s=settle_s,
     )
     log = folder / f"{name}.ledger.log"
     process = child.spawn(
         [sys.executable, "-m", "carillon.prove.witness.ledger", _secret_plan(folder, f"{name}-ledger", plan)],
         log=log,
-        death_signal=signal.SIGTERM,
+        death_signal=signal.SIGKILL,
         working_directory=CHECKOUT,
     )
     try:

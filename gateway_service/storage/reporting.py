@@ -191,14 +191,14 @@ async def close_runs(connection: Connection, keys: Sequence[RunKey]) -> None:
 
 async def open_runs(
     connection: Connection,
-    runs: Sequence[tuple[UUID, int, datetime]],
+    runs: Sequence[tuple[UUID, int, datetime | None]],
     *,
     left_out: Collection[DeliveryState] | None,
 ) -> None:
-    """Release these notifications (id, run, due_at) when they are due, within the transaction that has locked
-    them: to all targets but those that any earlier run has left in one of the states `left_out`, and those
-    whose failure was discarded; to all where `left_out` is None. What is left open of earlier runs needs
-    nobody's attention any more."""
+    """Release these notifications (id, run, due_at; None is at once) when they are due, within the
+    transaction that has locked them: to all targets but those that any earlier run has left in one of the
+    states `left_out`, and those whose failure was discarded; to all where `left_out` is None. What is left
+    open of earlier runs needs nobody's attention any more."""
     ids = [run[0] for run in runs]
     await connection.execute(
         """
@@ -218,7 +218,8 @@ async def open_runs(
     await connection.execute(
         """
         INSERT INTO outbox (notification_id, run, channel, lane, due_at, next_at)
-        SELECT n.id, opened.run, n.notification_type, n.lane, opened.due_at, opened.due_at
+        SELECT n.id, opened.run, n.notification_type, n.lane,
+            coalesce(opened.due_at, now()), coalesce(opened.due_at, now())
         FROM unnest($1::uuid[], $2::int[], $3::timestamptz[]) AS opened (id, run, due_at)
         JOIN notifications AS n ON n.id = opened.id
         ON CONFLICT DO NOTHING

@@ -171,7 +171,7 @@ async def release(
         by,
         job_id,
     )
-    runs = [(row["id"], row["run"], at) for row in rows]
+    runs = [(row["id"], row["run"], None) for row in rows]
     await open_runs(connection, runs, left_out=None if to_a_new_address else MAY_HAVE_TAKEN)
     return [row["id"] for row in closed]
 

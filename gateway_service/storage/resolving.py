@@ -123,7 +123,7 @@ async def send_again(connection: Connection, ids: Sequence[UUID], *, by: str, at
         _timeline(NotificationStatus.ACCEPTED, at, f"Sent again by {by}, although it may have gone out"),
     )
     # What may have been reached is sent to again: that was decided just now.
-    runs = [(row["id"], row["run"], at) for row in rows]
+    runs = [(row["id"], row["run"], None) for row in rows]
     await open_runs(connection, runs, left_out=(DeliveryState.SENT,))
 
 

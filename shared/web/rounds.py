@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-LEAST, MOST = 32, 512
+LEAST, MOST = 32, 128
 """That pass in a round of the loop, whatever it took."""
 SHARE = 0.3
 """Of the loop's time."""
@@ -15,12 +15,13 @@ COST_S = 50e-6
 
 class Rounds:
     """Lets so many pass in each round of the event loop, in their order, that they take `SHARE` of its time:
-    by the time that the round before has taken. What else is to be done needs ten rounds or so."""
+    by what else the round before has taken. What else is to be done needs ten rounds or so."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._each = self._left = LEAST
         self._began_s = 0.0
+        self._passed = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._turning = False
 
@@ -31,6 +32,7 @@ class Rounds:
             asyncio.get_running_loop().call_soon(self._next)
         if self._left:
             self._left -= 1
+            self._passed += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -39,13 +41,17 @@ class Rounds:
     def _next(self) -> None:
         self._turning = self._left < self._each
         now_s = self._monotonic()
-        share = round((now_s - self._began_s) * SHARE / COST_S)
+        # Without what they took themselves, or they would feed on it.
+        others_s = now_s - self._began_s - self._passed * COST_S
+        share = round(others_s * SHARE / COST_S)
         self._began_s = now_s
         self._left = self._each = min(max(share, LEAST), MOST)
+        self._passed = 0
         while self._left and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 self._left -= 1
+                self._passed += 1
         if self._turning:
             asyncio.get_running_loop().call_soon(self._next)

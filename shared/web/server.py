@@ -27,7 +27,7 @@ log = structlog.get_logger()
 GRACE_S = 20
 """How long requests that are being answered may take once the process was told to stop."""
 _ALLOCATIONS_PER_COLLECTION = 20_000
-_ACCEPTED_A_ROUND = 32
+_ACCEPTED_A_ROUND = 8
 _KEEP_ALIVE_S = 65
 """Longer than our clients keep an idle connection, so that none of them meets a closed one."""
 

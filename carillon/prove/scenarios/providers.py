@@ -1,10 +1,12 @@
 """Providers take their time, break off, refuse, and say nothing; messages that end who handles them."""
 
-from carillon.prove.experiment import Experiment
+from carillon.prove.experiment import CALLS_IN_FLIGHT, Experiment
 from carillon.prove.installation import Setting
 from carillon.prove.latencies import deliveries
 from carillon.prove.scenario import Load, Scenario
 from carillon.prove.witness.behaviour import Do, Rule
+from carillon.prove.witness.journal import Intent, read_journal
+from carillon.prove.witness.marks import POISON
 from carillon.prove.witness.verdict import Verdict
 
 _RESET_SHARE = 0.05
@@ -54,10 +56,22 @@ def _throttling_storm(experiment: Experiment) -> None:
 
 def _poisoned(experiment: Experiment) -> None:
     with experiment.fault("poison"):
-        experiment.pause(experiment.pick(4, 15, 120))
+        experiment.pause(experiment.pick(8, 15, 120))
+    deaths = experiment.nursery.deaths("email")
+    if not deaths:
+        experiment.complaints.append("no mail ended its process")
     # Every poisonous mail ends a process several times, with whatever that had in flight.
-    experiment.may_doubt_all()
-    experiment.may_doubt(experiment.nursery.deaths("email") * 32)
+    experiment.may_doubt((deaths + 6) * CALLS_IN_FLIGHT)
+
+
+def _all_poison_parked(experiment: Experiment, verdict: Verdict) -> list[str]:
+    deadly = sum(
+        isinstance(record, Intent) and record.channel == "email" and POISON in record.mark
+        for record in read_journal(experiment.load.journal)
+    )
+    if not 0 < verdict.parked == deadly:
+        return [f"{verdict.parked} were parked, of {deadly} that are deadly"]
+    return []
 
 
 def _trouble_and_garbage(experiment: Experiment) -> None:
@@ -80,7 +94,6 @@ SCENARIOS = (
         name="provider hangs",
         says="the mail server answers nothing; push is as quick as before (p99: 20 % and 20 ms at most)",
         play=_provider_hangs,
-        setting=Setting(through=frozenset({"mail"})),
         load=Load(channels={"email": 0.5, "push": 0.5}),
         judge=_others_go_on,
     ),
@@ -97,6 +110,7 @@ SCENARIOS = (
         play=_poisoned,
         setting=Setting(poisonable=frozenset({"email"})),
         load=Load(poison_share=_POISON_SHARE),
+        judge=_all_poison_parked,
         parks=True,
     ),
     Scenario(

@@ -1,5 +1,6 @@
 """The accounts: what the journals tell, against what the API says. No I/O."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,9 +48,9 @@ class Findings:
         return found
 
 
-def judge(told: History, found: Findings, *, settled: bool) -> Verdict:
+def judge(told: History, found: Findings, *, settled: bool, stuck_after_s: float = 60.0) -> Verdict:
     """The verdict on every mark."""
-    accounts = _added_up(told, found)
+    accounts = _added_up(told, found, stuck_after_s=stuck_after_s)
     count, statuses = accounts.count, accounts.statuses
     return Verdict(
         intended=len(told.stories),
@@ -88,8 +89,8 @@ def suspects(told: History, found: Findings) -> list[str]:
     return list(_added_up(told, found).marks)
 
 
-def _added_up(told: History, found: Findings) -> "_Accounts":
-    accounts = _Accounts(told, found)
+def _added_up(told: History, found: Findings, *, stuck_after_s: float = math.inf) -> "_Accounts":
+    accounts = _Accounts(told, found, stuck_after_s=stuck_after_s)
     for story in told.stories.values():
         accounts.enter(story)
     for mark, effects in told.effects.items():
@@ -101,7 +102,9 @@ def _added_up(told: History, found: Findings) -> "_Accounts":
 class _Accounts:
     """The columns, while they are added up."""
 
-    def __init__(self, told: History, found: Findings) -> None:
+    def __init__(self, told: History, found: Findings, *, stuck_after_s: float) -> None:
+        self._in_time_s = stuck_after_s
+        self._last_fault_t = told.last_fault_t
         self.count: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.examples: dict[str, list[Example]] = {}
@@ -113,6 +116,9 @@ class _Accounts:
     def enter(self, story: Story) -> None:
         """One mark, into every column where it belongs."""
         effects = self._effects.get(story.mark, [])
+        strangers = sum(bool(story.to) and effect.to != story.to for effect in effects)
+        if strangers:
+            self.unaccepted(story.mark, "", "reached somebody else", count=strangers)
         shown = _all_shown(story, self._found.shown, self._by_mark)
         if story.accepted_t is not None:
             self._enter_accepted(story, shown, effects)
@@ -146,6 +152,10 @@ class _Accounts:
         self.count["flagged"] += any(each.possible_duplicate for each in shown)
         self.statuses.update(each.status for each in shown)
         self._enter_end(story, shown, ids, has_effect=bool(effects))
+        since = max(story.accepted_t or 0.0, self._last_fault_t)
+        if effects and story.accepted_t is not None and effects[0].t - since > self._in_time_s:
+            late = Example(story.mark, _first_id(shown), f"sent after {effects[0].t - since:.0f} s")
+            self._violation("stuck", late)
         self._enter_repeats(story, shown, ids, effects)
 
     def _enter_end(

@@ -22,6 +22,7 @@ class Wish:
     mark: str
     channel: str
     category: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Request:
     def intents(self) -> list[Intent]:
         """One for each notification, as of now."""
         return [
-            Intent(mark=wish.mark, key=self.key, channel=wish.channel, category=wish.category)
+            Intent(mark=wish.mark, key=self.key, channel=wish.channel, category=wish.category, to=wish.to)
             for wish in self.wishes
         ]
 
@@ -72,7 +73,9 @@ class Requests:
     def _wish(self) -> Wish:
         (channel,) = self._random.choices(self._channels, self._channel_shares)
         (category,) = self._random.choices(self._categories, self._category_shares)
-        return Wish(mark=self._marks.next(), channel=channel, category=category)
+        mark = self._marks.next()
+        to = "" if self._recipients else _recipient(channel, mark)
+        return Wish(mark=mark, channel=channel, category=category, to=to)
 
     def _body(self, wish: Wish) -> dict[str, object]:
         body: dict[str, object] = {
@@ -82,10 +85,8 @@ class Requests:
         }
         if self._recipients:
             body["user_id"] = self._random.choice(self._recipients)
-        elif wish.channel == "email":
-            body["to"] = {"email": f"{wish.mark}@example.com"}
         else:
-            body["to"] = {wish.channel: f"token-{wish.mark}"}
+            body["to"] = {wish.channel: wish.to}
         words = f"proof-mark:{wish.mark}"
         code = {str(channel): code for channel, code in self._plan.template.items()}.get(wish.channel)
         if code is None:
@@ -93,6 +94,10 @@ class Requests:
         else:
             body["template_code"], body["variables"] = code, {"mark": words}
         return body
+
+
+def _recipient(channel: str, mark: str) -> str:
+    return f"{mark}@example.com" if channel == "email" else f"token-{mark}"
 
 
 class _Problem(msgspec.Struct):

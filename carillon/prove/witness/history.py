@@ -26,6 +26,7 @@ class Story:
 
     mark: str
     key: str
+    to: str = ""
     accepted_t: float | None = None
     doubtful: bool = False
     ids: list[str] = field(default_factory=list)
@@ -139,7 +140,7 @@ class _Clients:
 
     def _story(self, intent: Intent) -> Story:
         self.first_t = intent.t if self.first_t is None else min(self.first_t, intent.t)
-        return self.stories.setdefault(intent.mark, Story(mark=intent.mark, key=intent.key))
+        return self.stories.setdefault(intent.mark, Story(mark=intent.mark, key=intent.key, to=intent.to))
 
     def _answer(self, record: Answered, stories: Sequence[Story]) -> None:
         single = len(stories) == 1

@@ -24,12 +24,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag=str.lo
 class Intent(Entry, frozen=True, kw_only=True):
     """Client: a notification that is about to be asked for, written before the first request for it.
 
-    A batch writes one for each of its entries, all with the batch's key."""
+    A batch writes one for each of its entries, all with the batch's key. `to`: the address or token that
+    alone may get it; empty where it goes to a user, whose addresses the client does not know."""
 
     mark: str
     key: str
     channel: str
     category: str
+    to: str = ""
 
 
 class Asked(Entry, frozen=True, kw_only=True):

@@ -46,11 +46,14 @@ async def settle_accounts(plan: LedgerPlan, client: httpx.AsyncClient) -> Verdic
     told = read(plan)
     # What looks wrong may be old news by now: what the API says of it is asked for once more.
     with suppress(PatienceIsOver):
-        if reading.found.read_whole and judge(told, reading.found, settled=settled).in_doubt_nought:
+        if (
+            reading.found.read_whole
+            and judge(told, reading.found, settled=settled, stuck_after_s=plan.stuck_after_s).in_doubt_nought
+        ):
             await reading.look_for_late_comers(since=began)
             await reading.follow(stuck_after_s=plan.stuck_after_s)
         await reading.ask_again(suspects(told, reading.found))
-    return judge(read(plan), reading.found, settled=settled)
+    return judge(read(plan), reading.found, settled=settled, stuck_after_s=plan.stuck_after_s)
 
 
 def read(plan: LedgerPlan) -> History:

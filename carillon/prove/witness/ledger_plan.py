@@ -8,8 +8,7 @@ class LedgerPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `clients`, `providers` and `faults` are paths of journals; `verdict` is where the verdict goes. With
     `only_marks_prefix` only marks count that a client made of this prefix; recovery and answers count of
-    all. `created_after` (seconds since 1970) bounds what is looked through; a minute before the first
-    intent where it is not given.
+    all.
 
     `stuck_after_s`: so long after it was accepted, or after the last fault, a notification may take to its
     end. `patience_s`: how long the ledger waits in all. `settle_s`: the providers' journals are read for the

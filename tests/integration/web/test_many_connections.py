@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from shared.web.server import ServiceServer
 
 CROWD = 256
-ROUNDS = 40
+ROUNDS = 64
 """Of the event loop, in which all are to be taken; with one in each it would be as many as there are."""
 
 

@@ -22,7 +22,8 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("round_s", "each"),
-    [(0.0, LEAST), (0.001, LEAST), (0.010, 60), (0.030, 180), (10.0, MOST)],
+    # They take 50 µs each, and a third of the other time: 46 of 10 ms are 2.3 ms, a third of 7.7.
+    [(0.0, LEAST), (0.001, LEAST), (0.010, 46), (0.020, 92), (10.0, MOST)],
 )
 async def test_so_many_pass_in_a_round_as_its_time_is_worth(round_s: float, each: int) -> None:
     rounds = Rounds(monotonic=Clock(round_s))
@@ -32,10 +33,10 @@ async def test_so_many_pass_in_a_round_as_its_time_is_worth(round_s: float, each
         await asyncio.sleep(0)
         passed.append(sum(task.done() for task in waiting))
 
-    steps = {later - now for now, later in itertools.pairwise(passed)}
-    assert max(steps) == each
-    # The first round is not measured yet, and the last has what is left.
-    assert steps <= {0, LEAST, each, (2000 - LEAST) % each}
+    steps = [later - now for now, later in itertools.pairwise(passed)]
+    # The first round is not measured yet; it takes some more to find the balance; the last has what is left.
+    assert steps[-6:-1] == pytest.approx([each] * 5, abs=1)
+    assert max(steps) <= MOST
 
 
 async def test_who_came_first_passes_first() -> None:

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from carillon.prove.witness.journal import Call
+from carillon.prove.witness.accounts import Findings, judge
+from carillon.prove.witness.history import history
+from carillon.prove.witness.journal import Call, Ended, FaultBegun, FaultEnded
 from tests.unit.prove.witness.handmade import (
     BACKLOG,
     BATCH,
@@ -34,6 +37,12 @@ VIOLATIONS = (
     "undecided",
     "contradictions",
 )
+
+TO_A = replace(
+    WHOLE, client=[msgspec.structs.replace(intent(), to="a@example.com"), asked(), answered(), Ended()]
+)
+AT_B = effect(to="b@example.com")
+FLAGGED = [shown(flagged=True)]
 
 CASES: dict[str, tuple[Case, dict[str, int]]] = {
     "sent once": (WHOLE, {}),
@@ -148,6 +157,50 @@ CASES: dict[str, tuple[Case, dict[str, int]]] = {
         replace(WHOLE, client=[intent(), asked(), answered(429), asked(2), answered(ask=2)]),
         {},
     ),
+    # at another address
+    "to whom it was meant for": (TO_A, {}),
+    "to another": (replace(TO_A, provider=[AT_B]), {"unaccepted": 1}),
+    "to another, flagged": (replace(TO_A, provider=[AT_B], shown=FLAGGED), {"unaccepted": 1}),
+    "twice to whom it was meant for, flagged": (
+        replace(TO_A, provider=[effect(), effect(t=3)], shown=FLAGGED),
+        {"possible_duplicates": 1},
+    ),
+    "the second, flagged, to another": (
+        replace(TO_A, provider=[effect(), AT_B], shown=FLAGGED),
+        {"unaccepted": 1, "silent_duplicates": 1},
+    ),
+    "twice to another, flagged": (
+        replace(TO_A, provider=[AT_B, AT_B], shown=FLAGGED),
+        {"unaccepted": 2, "possible_duplicates": 1},
+    ),
+    "to a user, whose address nobody told": (replace(WHOLE, provider=[AT_B]), {}),
+    # late: accepted at 1
+    "a minute after": (replace(WHOLE, provider=[effect(t=61)]), {}),
+    "later than a minute after": (replace(WHOLE, provider=[effect(t=61.5)]), {"stuck": 1}),
+    "in time, and a late repeat, flagged": (
+        replace(WHOLE, provider=[effect(), effect(t=99)], shown=FLAGGED),
+        {"possible_duplicates": 1},
+    ),
+    "late, after a fault that was over before": (
+        replace(WHOLE, provider=[effect(t=61.5)], faults=[FaultEnded(t=0.5, name="a")]),
+        {"stuck": 1},
+    ),
+    "late, and a fault began, and did not end": (
+        replace(WHOLE, provider=[effect(t=61.5)], faults=[FaultBegun(t=30, name="a")]),
+        {"stuck": 1},
+    ),
+    "a minute after the last fault": (
+        replace(
+            WHOLE,
+            provider=[effect(t=160)],
+            faults=[FaultEnded(t=100, name="a"), FaultEnded(t=50, name="b")],
+        ),
+        {},
+    ),
+    "later than a minute after the last fault": (
+        replace(WHOLE, provider=[effect(t=160.5)], faults=[FaultEnded(t=100, name="a")]),
+        {"stuck": 1},
+    ),
     # doubts
     "silence, and sent": (replace(WHOLE, client=SILENCE), {}),
     "silence, and nothing": (Case(client=SILENCE, provider=[], shown=[]), {}),
@@ -203,3 +256,11 @@ def test_each_violation_is_counted_and_its_innocent_neighbour_is_not(name: str) 
     assert {*verdict.examples} == {*expected}
     harmless = expected.keys() <= {"possible_duplicates"} and case.read_whole
     assert verdict.is_clean == harmless
+
+
+@pytest.mark.parametrize(("stuck_after_s", "stuck"), [(4.0, 1), (5.0, 0), (6.0, 0)])
+def test_what_is_late_is_for_the_caller_to_say(stuck_after_s: float, stuck: int) -> None:
+    """Accepted at 1, sent at 6."""
+    told = history(clients=[WHOLE.client], providers=[[effect(t=6)]], faults=[])
+    found = Findings(shown={"n1": shown()}, read_whole=True)
+    assert judge(told, found, settled=True, stuck_after_s=stuck_after_s).stuck == stuck
