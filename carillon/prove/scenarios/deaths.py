@@ -68,8 +68,17 @@ def _keyed_worker_killed(experiment: Experiment) -> None:
             experiment.die_at("email", f"{point}:{experiment.random.randint(1, 5)}")
 
 
-def _one_effect_each(_experiment: Experiment, verdict: Verdict) -> list[str]:
-    wrong = []
+def _parked_for_deaths(experiment: Experiment, verdict: Verdict) -> list[str]:
+    """Who is alone in hand when its process is killed, twice, is taken for the culprit and waits for an
+    operator: visibly, and once for two deaths at most."""
+    deaths = experiment.nursery.deaths("email") + experiment.nursery.deaths("push")
+    if verdict.parked > deaths / 2:
+        return [f"{verdict.parked} failed and wait for an operator, after {deaths} deaths"]
+    return []
+
+
+def _one_effect_each(experiment: Experiment, verdict: Verdict) -> list[str]:
+    wrong = _parked_for_deaths(experiment, verdict)
     if verdict.possible_duplicates or verdict.flagged:
         wrong.append(f"{verdict.flagged} flagged, {verdict.possible_duplicates} sent twice, despite the keys")
     if verdict.unknown:
@@ -157,6 +166,8 @@ SCENARIOS = (
         name="worker killed",
         says="channel services die at every crash point",
         play=_worker_killed,
+        judge=_parked_for_deaths,
+        parks=True,
     ),
     Scenario(
         number=4,
@@ -166,6 +177,7 @@ SCENARIOS = (
         setting=Setting(environment={"email": {"CARILLON_SMTP_SAME_MESSAGE_ID_S": f"{_KEYS_KEPT_S:g}"}}),
         load=Load(channels={"email": 1.0}),
         judge=_one_effect_each,
+        parks=True,
     ),
     Scenario(
         number=10,

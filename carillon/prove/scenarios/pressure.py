@@ -99,6 +99,7 @@ SCENARIOS = (
         says="whatever the seed says, one after another",
         play=_everything,
         setting=Setting(through=frozenset({"broker", "postgres", "fcm"})),
+        parks=True,
         sizes=frozenset({Size.FULL}),
     ),
 )
