@@ -136,10 +136,11 @@ class Stand:
 
     def look_back(self) -> Verdict:
         """At all that was played here: something may have come after its scenario's verdict. The services run
-        for longer than any of their own waits meanwhile. Raises SetupError."""
+        for longer than any of their own waits meanwhile, but in the smallest size. Raises SetupError."""
+        settle_s = _SETTLE_S if self._size is Size.SMALL else _LONGER_THAN_ANY_WAIT_S
         self._installation.open(Setting())
         try:
-            return self._judged("afterwards", self._clients, only=None, settle_s=_LONGER_THAN_ANY_WAIT_S)
+            return self._judged("afterwards", self._clients, only=None, settle_s=settle_s)
         finally:
             self._installation.close()
 

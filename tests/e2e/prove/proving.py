@@ -45,8 +45,8 @@ class Proved:
     report: ProofReport | None = None
 
 
-EMBEDDED = Order(broker="embedded", scenarios=(3, 6, 10, 20))
-ON_RABBITMQ = Order(broker="rabbitmq", scenarios=(2, 6, 11))
+EMBEDDED = Order(broker="embedded", scenarios=(3, 6, 10))
+ON_RABBITMQ = Order(broker="rabbitmq", scenarios=(2, 11))
 
 
 class _Run:
