@@ -27,7 +27,21 @@ from carillon.prove.witness.ledger_plan import LedgerPlan
 from carillon.prove.witness.public_api import ApiRefuses
 from carillon.prove.witness.verdict import Verdict
 
-NOW = datetime.now(UTC)
+
+class _Clock:
+    began = datetime.now(UTC)
+
+
+def now() -> datetime:
+    """When the test began: by then the import may be minutes ago."""
+    return _Clock.began
+
+
+@pytest.fixture(autouse=True)
+def _beginning() -> None:
+    _Clock.began = datetime.now(UTC)
+
+
 Item = dict[str, object]
 
 
@@ -37,7 +51,7 @@ def item(number: int, status: str = "sent", *, mark: str | None = None, flagged:
         "id": f"n{number}",
         "status": status,
         "possible_duplicate": flagged,
-        "created_at": (NOW + timedelta(milliseconds=number)).isoformat(),
+        "created_at": (now() + timedelta(milliseconds=number)).isoformat(),
         "metadata": {"mark": mark if mark is not None else mark_of(number)},
         "error": None,
     }
@@ -172,7 +186,7 @@ async def test_where_much_is_open_pages_take_fewer_requests(ledger: Ledger) -> N
 
 async def test_what_is_not_on_the_pages_is_asked_for_by_id(ledger: Ledger) -> None:
     ledger.accepted(1, 2)
-    early: Item = {**item(1), "created_at": (NOW - timedelta(days=1)).isoformat()}
+    early: Item = {**item(1), "created_at": (now() - timedelta(days=1)).isoformat()}
     verdict = await ledger.verdict(Api([early]))
     assert (verdict.sent, verdict.lost) == (2, 1)
     assert [each.id for each in verdict.examples["lost"]] == ["n2"]
@@ -180,7 +194,7 @@ async def test_what_is_not_on_the_pages_is_asked_for_by_id(ledger: Ledger) -> No
 
 async def test_however_much_is_not_on_the_pages_all_of_it_is_asked_for(ledger: Ledger) -> None:
     ledger.accepted(*range(250))
-    before = (NOW - timedelta(days=1)).isoformat()
+    before = (now() - timedelta(days=1)).isoformat()
     api = Api([{**item(number), "created_at": before} for number in range(250)])
     assert (await ledger.verdict(api)).is_clean
 
