@@ -18,7 +18,7 @@ demo: venv ## Send 200 messages to made-up people and check each; COUNT=… and 
 bench: venv ## Measure it beside a pipeline of the usual kind, about ten minutes; ARGS=… as in carillon bench --help
 	@exec $(VENV)/python -m carillon bench $(ARGS)
 
-prove: venv ## Break everything, and see that nothing is lost or sent twice, about 10 minutes; ARGS=… as in carillon prove --help
+prove: venv ## Break everything, and see that nothing is lost or sent twice, a quarter of an hour; ARGS=… as in carillon prove --help
 	@exec $(VENV)/python -m carillon prove $(ARGS)
 
 test: venv ## Run all tests, with servers of their own
