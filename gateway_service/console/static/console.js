@@ -91,7 +91,7 @@
       if (status === 401) {
         end("You are logged out.");
         reload.textContent = "Log in again.";
-      } else if (!source && !timer) {
+      } else if (!source && !timer && !document.hidden) {
         timer = setTimeout(begin, COME_AGAIN_MS);
       }
     }

@@ -202,7 +202,8 @@ async def test_the_overview_follows_keeps_the_focus_and_says_when_it_is_not_live
     await expect(page.locator("#liveness-word")).to_have_text("Live")
     await page.evaluate(HIDE, True)
     await page.route("**/console/live", lambda route: route.fulfill(status=429))
-    await page.evaluate(HIDE, False)
+    async with page.expect_response(lambda refused: refused.request.method == "HEAD"):
+        await page.evaluate(HIDE, False)
     await expect(page.get_by_role("link", name="Load anew")).to_be_visible()
     await page.unroute("**/console/live")
     await page.context.clear_cookies()
