@@ -1,6 +1,7 @@
 """The services under the experiment: all five, with two replicas of each where that is wanted."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -37,13 +38,12 @@ _ELSE = {"CARILLON_LOG_FORMAT": "json", "CARILLON_PASSWORD_ROUNDS": "4"}
 _READY_WITHIN_S = 60.0
 _ALIVE_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.05
-_EVERYTHING = "*"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """How a scenario wants it. `through`: the servers, providers and services that are reached by a wire;
-    `environment`: settings by service, `*` for all; `twice`: services of which there are two; `poisonable`:
+    `environment`: settings by service; `twice`: services of which there are two; `poisonable`:
     services that a mail can end."""
 
     through: frozenset[str] = frozenset()
@@ -62,6 +62,7 @@ class ProofInstallation:
     def __init__(
         self, *, folder: Path, servers: Servers, layout: Layout, nursery: Nursery, fcm_account: Path
     ) -> None:
+        """Raises SetupError."""
         self.api_key = ""
         self.users: Path | None = None
         self._servers = servers
@@ -69,16 +70,13 @@ class ProofInstallation:
         self._nursery = nursery
         self._fcm_account = fcm_account
         self._home = Home(folder / "home")
+        self._home.open()
         self._setting = Setting()
 
     @property
     def gateway(self) -> str:
         """Where clients find it."""
         return self._address("gateway")
-
-    def prepare(self) -> None:
-        """Once. Raises SetupError."""
-        self._home.open()
 
     def open(self, setting: Setting) -> None:
         """Start every process anew, and wait until all are ready. Raises SetupError."""
@@ -128,13 +126,13 @@ class ProofInstallation:
             ),
         )
 
-    def wait_alive(self, name: str, *, within_s: float = _ALIVE_WITHIN_S) -> None:
+    def wait_alive(self, name: str) -> None:
         """Until it answers at /health. Raises SetupError."""
-        self._wait(name, "/health", within_s=within_s)
+        self._wait(name, "/health", within_s=_ALIVE_WITHIN_S)
 
-    def wait_ready(self, name: str, *, within_s: float = _READY_WITHIN_S) -> None:
+    def wait_ready(self, name: str) -> None:
         """Until it answers 200 at /ready. Raises SetupError."""
-        self._wait(name, "/ready", within_s=within_s)
+        self._wait(name, "/ready", within_s=_READY_WITHIN_S)
 
     def close(self) -> None:
         """kill -9 of every process."""
@@ -201,14 +199,7 @@ class ProofInstallation:
         own["CARILLON_USER_SERVICE_URL"] = self._address("user")
         own["CARILLON_TEMPLATE_SERVICE_URL"] = self._address("template")
         own["CARILLON_GATEWAY_URL"] = self._address("gateway")
-        own["CARILLON_CHANNEL_URLS"] = (
-            "{"
-            + ", ".join(
-                f'"{service.channel}": "{self._address(service.name)}"'
-                for service in SERVICES
-                if service.channel
-            )
-            + "}"
+        own["CARILLON_CHANNEL_URLS"] = json.dumps(
+            {service.channel: self._address(service.name) for service in SERVICES if service.channel}
         )
-        wanted = self._setting.environment
-        return {**own, **_ELSE, **QUICKER, **wanted.get(_EVERYTHING, {}), **wanted.get(plan.name, {})}
+        return {**own, **_ELSE, **QUICKER, **self._setting.environment.get(plan.name, {})}

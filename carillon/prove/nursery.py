@@ -133,7 +133,7 @@ class Nursery:
         with self._changed:
             self._signal(self._children[name], signal.SIGCONT)
 
-    def stop(self, name: str, *, within_s: float = _ENDS_WITHIN_S) -> int:
+    def stop(self, name: str) -> int:
         """SIGTERM, and it stays away; its exit code. One that does not end in time is killed: -9."""
         with self._changed:
             self.pid(name)
@@ -141,9 +141,9 @@ class Nursery:
             child.wanted = False
             self._signal(child, signal.SIGCONT)
             self._signal(child, signal.SIGTERM)
-            if not self._changed.wait_for(lambda: child.pid is None, within_s):
+            if not self._changed.wait_for(lambda: child.pid is None, _ENDS_WITHIN_S):
                 self._signal(child, signal.SIGKILL)
-                self._changed.wait_for(lambda: child.pid is None, within_s)
+                self._changed.wait_for(lambda: child.pid is None, _ENDS_WITHIN_S)
             del self._children[name]
             return child.codes[-1] if child.codes else 0
 

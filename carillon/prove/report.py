@@ -57,8 +57,12 @@ class ProofReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_green(self) -> bool:
-        """Nothing to complain of in what was played."""
-        return not self.complaints and all(each.is_green or each.skipped for each in self.scenarios)
+        """Something was played, and there is nothing to complain of."""
+        return (
+            not self.complaints
+            and any(each.is_green for each in self.scenarios)
+            and all(each.is_green or each.skipped for each in self.scenarios)
+        )
 
 
 def common_complaints(verdict: Verdict, *, scenario: Scenario | None, doubts_ceiling: int) -> list[str]:

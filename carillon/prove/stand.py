@@ -14,12 +14,14 @@ from carillon.prove.installation import ProofInstallation, Setting
 from carillon.prove.layout import Layout
 from carillon.prove.nursery import Nursery
 from carillon.prove.report import ScenarioReport, common_complaints
-from carillon.prove.scenario import Scenario, Size
+from carillon.prove.scenario import Load, Scenario, Size
 from carillon.prove.servers import ProofServers
 from carillon.prove.small_disk import SmallDisk
 from carillon.prove.wires.client import Wires
+from carillon.prove.witness.client_plan import ClientPlan
 from carillon.prove.witness.control import Control
 from carillon.prove.witness.journal import Answered, JournalWriter
+from carillon.prove.witness.ledger_plan import LedgerPlan
 from carillon.prove.witness.verdict import Verdict
 from carillon.prove.witnesses import Bystanders, LoadClient, ask_ledger
 from carillon.setup_error import SetupError
@@ -28,6 +30,10 @@ _SETTLE_S = 2.0
 _LONGER_THAN_ANY_WAIT_S = 12.0
 """Leases, breakers, repeats of reports and of attempts: see `installation.QUICKER`."""
 _LOAD_WITHIN_S = 30.0
+_STUCK_AFTER_S = 60.0
+_LEDGER_PATIENCE_S = 240.0
+_CLIENT_GIVES_UP_S = 60.0
+_EVERYTHING_AT_MOST_S = 86_400.0
 _LOOK_EVERY_S = 0.05
 
 
@@ -61,7 +67,6 @@ class Stand:
                 nursery=self._nursery,
                 fcm_account=self._bystanders.fcm_account,
             )
-            self._installation.prepare()
         except BaseException:
             self._close()
             raise
@@ -84,16 +89,7 @@ class Stand:
             try:
                 self._installation.open(scenario.setting)
                 self._installation.greet()
-                client = LoadClient(
-                    scenario.load,
-                    folder=self._folder,
-                    name=name,
-                    url=self._installation.gateway,
-                    api_key=self._installation.api_key,
-                    seed=self._seed,
-                    templates=TEMPLATES,
-                    users=self._installation.users if scenario.load.to_users else None,
-                )
+                client = LoadClient(self._client_plan(name, scenario.load), folder=self._folder, name=name)
                 self._clients.append(client.journal)
                 try:
                     _wait_for_load(client)
@@ -147,16 +143,40 @@ class Stand:
     def _judged(
         self, name: str, clients: Sequence[Path], *, only: str | None, settle_s: float = _SETTLE_S
     ) -> Verdict:
-        return ask_ledger(
-            folder=self._folder,
-            name=name,
+        plan = LedgerPlan(
+            clients=[str(path) for path in clients],
+            providers=[str(path) for path in self._bystanders.journals],
+            faults=[str(self._faults)],
             url=self._installation.gateway,
-            api_key=self._installation.api_key,
-            clients=clients,
-            providers=self._bystanders.journals,
-            faults=self._faults,
-            only=only,
+            authorization=f"Bearer {self._installation.api_key}",
+            verdict=str(self._folder / f"{name}.verdict.json"),
+            only_marks_prefix=only,
+            stuck_after_s=_STUCK_AFTER_S,
+            patience_s=_LEDGER_PATIENCE_S,
             settle_s=settle_s,
+        )
+        return ask_ledger(plan, folder=self._folder, name=name)
+
+    def _client_plan(self, name: str, load: Load) -> ClientPlan:
+        return ClientPlan(
+            port=int(self._installation.gateway.rpartition(":")[2]),
+            authorization=f"Bearer {self._installation.api_key}",
+            journal=str(self._folder / f"{name}.client.journal"),
+            seed=self._seed,
+            marks_prefix=name,
+            connections=load.connections,
+            rate=load.rate,
+            seconds=_EVERYTHING_AT_MOST_S,
+            channels=dict(load.channels),
+            categories=dict(load.categories),
+            batch=load.batch,
+            poison_share=load.poison_share,
+            retry="same_key" if load.retries else "none",
+            longest_pause_s=2.0,
+            give_up_s=_CLIENT_GIVES_UP_S,
+            template=dict(TEMPLATES),
+            user_ids=str(self._installation.users) if load.to_users else None,
+            timeout_s=load.timeout_s,
         )
 
     def _cleared_away(self, wires: Wires, mail: Control, fcm: Control) -> list[str]:

@@ -5,16 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from carillon.embedded import child
 from carillon.home import CHECKOUT
-from carillon.prove.furnishing import ClientChannel
 from carillon.prove.layout import WIRED_SERVERS, Layout, wire
-from carillon.prove.scenario import Load
 from carillon.prove.wires.client import Wires
 from carillon.prove.wires.orders import Plan, WirePlan
 from carillon.prove.witness.client_plan import ClientPlan
@@ -28,10 +26,6 @@ from carillon.setup_error import SetupError
 _STARTS_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.05
 _ENDS_WITHIN_S = 10.0
-_LEDGER_PATIENCE_S = 240.0
-STUCK_AFTER_S = 60.0
-_CLIENT_GIVES_UP_S = 60.0
-_EVERYTHING_AT_MOST_S = 86_400.0
 
 
 class Bystanders:
@@ -47,19 +41,14 @@ class Bystanders:
     def start(self, servers: Mapping[str, int]) -> None:
         """All three; `servers` are the ports of those that a wire stands in front of. Raises SetupError."""
         mail, fcm = self.journals
+        self._start("mail_server", port=self._layout["mail"], journal=mail, control=self._socket("mail"))
         self._start(
-            "mail_server",
-            "--port",
-            self._layout["mail"],
-            "--journal",
-            mail,
-            "--control",
-            self._socket("mail"),
+            "push_server",
+            port=self._layout["fcm"],
+            journal=fcm,
+            control=self._socket("fcm"),
+            account=self.fcm_account,
         )
-        self._start(
-            "push_server", "--port", self._layout["fcm"], "--journal", fcm, "--control", self._socket("fcm"),
-            "--account", self.fcm_account,
-        )  # fmt: skip
         plan = self._folder / "wires.json"
         plan.write_bytes(msgspec.json.encode(self._wires(servers)))
         self._processes.append(self._spawn("wires", "carillon.prove.wires", plan))
@@ -96,7 +85,8 @@ class Bystanders:
     def _socket(self, name: str) -> Path:
         return self._folder / f"{name}.sock"
 
-    def _start(self, program: str, *arguments: object) -> None:
+    def _start(self, program: str, **options: object) -> None:
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         process = self._spawn(program, f"carillon.prove.witness.{program}", *arguments)
         self._processes.append(process)
         log, deadline = self._folder / f"{program}.log", time.monotonic() + _STARTS_WITHIN_S
@@ -117,30 +107,9 @@ class Bystanders:
 class LoadClient:
     """One load, in a process of its own, until it is told to stop."""
 
-    def __init__(self, load: Load, *, folder: Path, name: str, url: str, api_key: str, seed: int,
-        templates: Mapping[ClientChannel, str], users: Path | None,
-    ) -> None:  # fmt: skip
-        self.journal = folder / f"{name}.client.journal"
-        plan = ClientPlan(
-            port=int(url.rpartition(":")[2]),
-            authorization=f"Bearer {api_key}",
-            journal=str(self.journal),
-            seed=seed,
-            marks_prefix=name,
-            connections=load.connections,
-            rate=load.rate,
-            seconds=_EVERYTHING_AT_MOST_S,
-            channels=dict(load.channels),
-            categories=dict(load.categories),
-            batch=load.batch,
-            poison_share=load.poison_share,
-            retry="same_key" if load.retries else "none",
-            longest_pause_s=2.0,
-            give_up_s=_CLIENT_GIVES_UP_S,
-            template=dict(templates),
-            user_ids=None if users is None else str(users),
-            timeout_s=load.timeout_s,
-        )
+    def __init__(self, plan: ClientPlan, *, folder: Path, name: str) -> None:
+        self.journal = Path(plan.journal)
+        self._ends_within_s = plan.give_up_s + _ENDS_WITHIN_S
         self._process = child.spawn(
             [sys.executable, "-m", "carillon.prove.witness.client", _secret_plan(folder, name, plan)],
             log=folder / f"{name}.client.log",
@@ -157,7 +126,7 @@ class LoadClient:
         wrong with the client itself, if anything."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(_CLIENT_GIVES_UP_S + _ENDS_WITHIN_S)
+            code = self._process.wait(self._ends_within_s)
         except subprocess.TimeoutExpired:
             self.close()
             return "the client did not come to its end"
@@ -168,24 +137,8 @@ class LoadClient:
         child.stop(self._process)
 
 
-def ask_ledger(
-    *, folder: Path, name: str, url: str, api_key: str, clients: Sequence[Path], providers: Sequence[Path],
-    faults: Path, only: str | None, settle_s: float,
-) -> Verdict:  # fmt: skip
+def ask_ledger(plan: LedgerPlan, *, folder: Path, name: str) -> Verdict:
     """Have the books balanced, which takes until all is at rest. Raises SetupError."""
-    target = folder / f"{name}.verdict.json"
-    plan = LedgerPlan(
-        clients=[str(path) for path in clients],
-        providers=[str(path) for path in providers],
-        faults=[str(faults)],
-        url=url,
-        authorization=f"Bearer {api_key}",
-        verdict=str(target),
-        only_marks_prefix=only,
-        stuck_after_s=STUCK_AFTER_S,
-        patience_s=_LEDGER_PATIENCE_S,
-        settle_s=settle_s,
-    )
     log = folder / f"{name}.ledger.log"
     process = child.spawn(
         [sys.executable, "-m", "carillon.prove.witness.ledger", _secret_plan(folder, f"{name}-ledger", plan)],
@@ -194,14 +147,14 @@ def ask_ledger(
         working_directory=CHECKOUT,
     )
     try:
-        process.wait(_LEDGER_PATIENCE_S * 2)
+        process.wait(plan.patience_s * 2)
     except subprocess.TimeoutExpired as error:
         raise SetupError(f"The ledger does not come to an end (log: {log}).") from error
     finally:
         child.stop(process)
     if process.returncode != 0:
         raise SetupError(f"The ledger could not give a verdict (log: {log}).")
-    return msgspec.json.decode(target.read_bytes(), type=Verdict)
+    return msgspec.json.decode(Path(plan.verdict).read_bytes(), type=Verdict)
 
 
 def _secret_plan(folder: Path, name: str, plan: msgspec.Struct) -> Path:

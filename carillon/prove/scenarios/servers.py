@@ -22,6 +22,7 @@ _PILES_UP_WITHIN_S = 5.0
 _MOST_GROWTH_MB = 60.0
 _RESUMES_WITHIN_S = 30.0
 _SLOWEST_503_MS = 3000.0
+_TORN_WITHIN_BYTES = 10_000
 
 
 def _broker_killed(experiment: Experiment) -> None:
@@ -132,18 +133,29 @@ def _disk_full(experiment: Experiment) -> None:
 
 
 def _cut_off(experiment: Experiment) -> None:
-    wires = experiment.wires
+    wires, fate = experiment.wires, experiment.random
+
+    def refuse(wire: str) -> None:
+        wires.refuse(wire)
+        wires.cut(wire)
+
+    def tear(wire: str) -> None:
+        direction = fate.choice((Direction.TO_SERVER, Direction.TO_CLIENT))
+        wires.tear(wire, direction, after_bytes=fate.randrange(1, _TORN_WITHIN_BYTES))
+
     ways: tuple[tuple[str, Callable[[str], None]], ...] = (
         ("unreachable", wires.black_hole),
         ("deaf", lambda wire: wires.black_hole(wire, Direction.TO_SERVER)),
         ("mute", lambda wire: wires.black_hole(wire, Direction.TO_CLIENT)),
         ("resetting", wires.reset),
+        ("refusing", refuse),
+        ("torn", tear),
         ("slow", lambda wire: wires.delay(wire, 0.2, jitter_s=0.2, seed=experiment.seed)),
         ("half open", wires.half_open),
     )
     for _ in experiment.times(1, 1, 20):
         for dependency in sorted(_DEPENDENCIES):
-            how, act = experiment.random.choice(ways)
+            how, act = fate.choice(ways)
             with experiment.fault(f"{dependency} {how}"):
                 act(dependency)
                 experiment.pause(experiment.pick(1, 4, 30))
@@ -206,7 +218,7 @@ SCENARIOS = (
     Scenario(
         number=24,
         name="cut off",
-        says="each dependency in turn unreachable, deaf, mute, resetting, slow or half open, by the seed",
+        says="each dependency in turn unreachable, deaf, mute, resetting, refusing, torn, slow or half open",
         play=_cut_off,
         setting=Setting(through=_DEPENDENCIES),
     ),

@@ -91,10 +91,3 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     examples: dict[str, list[Example]]
     read_whole: bool
     settled: bool
-
-    @property
-    def is_clean(self) -> bool:
-        """Nothing of what must be 0 is not, and the ledger has seen all that it needs for saying so. Answers
-        5xx are no matter of what became of notifications."""
-        wrong = self.lost + self.silent_duplicates + self.stuck + self.unaccepted + self.contradictions
-        return wrong == 0 and self.undecided == 0 and self.read_whole and self.settled

@@ -50,7 +50,7 @@ class Mutation:
 
 
 _IMPATIENCE = Edit(
-    file="carillon/prove/witnesses.py", old="STUCK_AFTER_S = 60.0\n", new="STUCK_AFTER_S = 15.0\n"
+    file="carillon/prove/stand.py", old="_STUCK_AFTER_S = 60.0\n", new="_STUCK_AFTER_S = 15.0\n"
 )
 """What is lost is not found by waiting a whole minute for it either."""
 _CALLING = "shared/delivery/calling.py"

@@ -199,10 +199,18 @@ NOT_PLAYED = ScenarioReport.not_played(SCENARIO, reason="it needs root")
         (proof_report(scenario_report(), scenario_report(complaints=["1 lost"])), False),
         (proof_report(scenario_report(complaints=["1 lost"]), NOT_PLAYED), False),
         (proof_report(scenario_report(), complaints=["afterwards: 1 lost"]), False),
+        (proof_report(NOT_PLAYED), False),
     ],
-    ids=["all green", "one not played", "one red", "one red, one not played", "red afterwards"],
+    ids=[
+        "all green",
+        "one not played",
+        "one red",
+        "one red, one not played",
+        "red afterwards",
+        "none played",
+    ],
 )
-def test_a_proof_is_green_where_nothing_that_was_played_is_red(report: ProofReport, *, green: bool) -> None:
+def test_a_proof_is_green_where_what_was_played_is(report: ProofReport, *, green: bool) -> None:
     assert report.is_green == green
 
 

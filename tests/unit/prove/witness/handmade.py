@@ -102,3 +102,10 @@ BATCH = (
     answered(ids={MARK: "n1"}, refused={OTHER: "validation"}),
 )
 TWO_IDS = (intent(), asked(), silent(), asked(2), answered(ask=2))
+
+
+def is_clean(verdict: Verdict) -> bool:
+    """Nothing of what must be 0 is not, and the ledger has seen all that it needs for saying so."""
+    wrong = verdict.lost + verdict.silent_duplicates + verdict.stuck + verdict.unaccepted
+    wrong += verdict.contradictions + verdict.undecided
+    return wrong == 0 and verdict.read_whole and verdict.settled

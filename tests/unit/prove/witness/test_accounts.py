@@ -23,6 +23,7 @@ from tests.unit.prove.witness.handmade import (
     asked,
     effect,
     intent,
+    is_clean,
     shown,
     silent,
 )
@@ -255,7 +256,7 @@ def test_each_violation_is_counted_and_its_innocent_neighbour_is_not(name: str) 
     assert counted == expected
     assert {*verdict.examples} == {*expected}
     harmless = expected.keys() <= {"possible_duplicates"} and case.read_whole
-    assert verdict.is_clean == harmless
+    assert is_clean(verdict) == harmless
 
 
 @pytest.mark.parametrize(("stuck_after_s", "stuck"), [(4.0, 1), (5.0, 0), (6.0, 0)])

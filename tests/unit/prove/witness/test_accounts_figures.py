@@ -22,6 +22,7 @@ from tests.unit.prove.witness.handmade import (
     asked,
     effect,
     intent,
+    is_clean,
     shown,
 )
 
@@ -150,7 +151,7 @@ def test_of_several_clients_and_providers_everything_counts() -> None:
     )
     found = Findings(shown={"n1": shown(), "n2": shown(name="n2", mark=OTHER)}, read_whole=True)
     verdict = judge(told, found, settled=True)
-    assert (verdict.accepted, verdict.sent, verdict.is_clean) == (2, 2, True)
+    assert (verdict.accepted, verdict.sent, is_clean(verdict)) == (2, 2, True)
 
 
 def test_the_verdict_can_be_read_back() -> None:
@@ -161,4 +162,4 @@ def test_the_verdict_can_be_read_back() -> None:
 def test_what_has_not_come_to_rest_is_not_clean() -> None:
     told = history(clients=[WHOLE.client], providers=[WHOLE.provider], faults=[])
     found = Findings(shown={"n1": shown()}, read_whole=True)
-    assert not judge(told, found, settled=False).is_clean
+    assert not is_clean(judge(told, found, settled=False))
