@@ -1,6 +1,9 @@
 """`python -m carillon`."""
 
-from carillon.main import app
+from shared.process.importing import without_collecting
+
+with without_collecting():
+    from carillon.main import app
 
 if __name__ == "__main__":
     app(prog_name="carillon")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from carillon.migrations import Migration
-from shared.database.errors import DatabaseUnavailable
-from shared.database.migrations import ensure_database, migrate
+from shared.process.importing import without_collecting
+
+with without_collecting():
+    from carillon.migrations import Migration
+    from shared.database.errors import DatabaseUnavailable
+    from shared.database.migrations import ensure_database, migrate
 
 
 async def main(migrations: list[Migration]) -> int:

@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
-from gateway_service.main import create_app
-from gateway_service.settings import GatewaySettings
-from shared.web.server import run_service
+from shared.process.importing import without_collecting
+
+with without_collecting():
+    from gateway_service.main import create_app
+    from gateway_service.settings import GatewaySettings
+    from shared.web.server import run_service
 
 if __name__ == "__main__":
     sys.exit(

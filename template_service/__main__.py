@@ -3,9 +3,12 @@
 import sys
 from pathlib import Path
 
-from shared.web.server import run_service
-from template_service.main import create_app
-from template_service.settings import TemplateServiceSettings
+from shared.process.importing import without_collecting
+
+with without_collecting():
+    from shared.web.server import run_service
+    from template_service.main import create_app
+    from template_service.settings import TemplateServiceSettings
 
 if __name__ == "__main__":
     sys.exit(

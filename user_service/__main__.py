@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
-from shared.web.server import run_service
-from user_service.domain.access_tokens import UnusableSigningKey
-from user_service.main import create_app
-from user_service.settings import UserServiceSettings
+from shared.process.importing import without_collecting
+
+with without_collecting():
+    from shared.web.server import run_service
+    from user_service.domain.access_tokens import UnusableSigningKey
+    from user_service.main import create_app
+    from user_service.settings import UserServiceSettings
 
 if __name__ == "__main__":
     try:

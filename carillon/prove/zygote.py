@@ -19,6 +19,7 @@ from carillon.embedded.child import die_with_parent
 from carillon.prove import poison
 from carillon.prove.zygote_messages import Ended, Order, Started, Told
 from carillon.services import SERVICES
+from shared.process.importing import without_collecting
 
 _IMPORTED_LATE = ("httpcore", "anyio._backends._asyncio", "sqlalchemy.dialects.postgresql.asyncpg")
 """By libraries, when they are first used: half of what a fork would have to do otherwise."""
@@ -119,8 +120,9 @@ def _tell(told: Told) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
-    for service in SERVICES:
-        importlib.import_module(f"{service.module}.main")
-    for name in _IMPORTED_LATE:
-        importlib.import_module(name)
+    with without_collecting():
+        for service in SERVICES:
+            importlib.import_module(f"{service.module}.main")
+        for name in _IMPORTED_LATE:
+            importlib.import_module(name)
     Zygote().run()
