@@ -13,7 +13,7 @@ from carillon.embedded.postgres import EmbeddedPostgres
 from carillon.embedded.rabbitmq import EmbeddedRabbitMQ
 from tests import servers
 from tests.given_servers import major_version
-from tests.scheduling import is_one_of_several, place_of, scheduler_of_groups, turn_of
+from tests.scheduling import is_one_of_several, put_in_order, scheduler_of_groups
 
 # structlog's default draws tracebacks with every local variable, which takes seconds and tells too much.
 structlog.configure(
@@ -67,14 +67,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """One process alone runs everything in the order of the files."""
     if is_one_of_several(config):
-        items.sort(key=lambda item: place_of(item.nodeid))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Several processes take turns where a test wants the machine for itself."""
-    with turn_of(item):
-        return (yield)
+        put_in_order(items)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,10 @@
 
 What has a server or an installation in common runs in one process, so that none is started twice; everything
 else stays with its file. What takes longest is begun first, or one process would end long before the other.
-While a test that promises seconds runs (`@pytest.mark.alone`), the other processes wait.
 """
 
-import fcntl
+import itertools
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -24,9 +21,8 @@ _FIRST = (
     "restart rabbitmq",
     "tests/e2e/test_up.py",
 )
-_EACH_ALONE = "tests/e2e/prove/"
-"""Each test starts everything it needs, and takes a minute: before all others, since a test that wants the
-machine for itself would have everybody wait so long."""
+_IS_EXPERIMENT = re.compile(r"tests/e2e/prove/.*::test_(nothing_is_lost|without_a_safeguard)").match
+"""Each starts everything it needs, and takes a minute."""
 
 
 def scheduler_of_groups(config: pytest.Config, log: object) -> object:
@@ -43,7 +39,7 @@ def group_of(nodeid: str) -> str:
     named = re.search("rabbitmq-4|rabbitmq|postgres", rest)
     if path == "tests/e2e/test_failed_queue.py":
         path = "tests/integration/crashing/"  # the same servers, and the same way to start services
-    if path.startswith(_EACH_ALONE):
+    if _IS_EXPERIMENT(nodeid):
         return nodeid
     if path.startswith("tests/e2e/") and path != "tests/e2e/test_up.py":
         return "on_rabbitmq" if "rabbitmq" in rest else "on_postgres"
@@ -54,10 +50,17 @@ def group_of(nodeid: str) -> str:
     return "rabbitmq" if "rabbitmq" in rest else path
 
 
-def place_of(nodeid: str) -> int:
-    """When its turn comes."""
-    if nodeid.startswith(_EACH_ALONE):
-        return -1
+def put_in_order(items: list[pytest.Item]) -> None:
+    """What takes longest first, and experiments by turns with it: four at once would starve each other."""
+    experiments = itertools.count(0, 2)
+    places = {
+        item.nodeid: next(experiments) if _IS_EXPERIMENT(item.nodeid) else 2 * _place_of(item.nodeid) + 1
+        for item in items
+    }
+    items.sort(key=lambda item: places[item.nodeid])
+
+
+def _place_of(nodeid: str) -> int:
     group = group_of(nodeid)
     return _FIRST.index(group) if group in _FIRST else len(_FIRST)
 
@@ -65,19 +68,3 @@ def place_of(nodeid: str) -> int:
 def is_one_of_several(config: pytest.Config) -> bool:
     """Whether this process shares the run with others."""
     return hasattr(config, "workerinput")
-
-
-@contextmanager
-def turn_of(item: pytest.Item) -> Iterator[None]:
-    """Wait until the test may run, its fixtures included."""
-    if not is_one_of_several(item.config) or not item.config.pluginmanager.hasplugin("cacheprovider"):
-        yield
-        return
-    folder = item.config.cache.mkdir("turns")
-    alone = item.get_closest_marker("alone") is not None
-    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
-        # Who wants the room alone stands in the door meanwhile, or the others would never leave it empty.
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
-        yield

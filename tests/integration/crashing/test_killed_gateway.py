@@ -29,7 +29,7 @@ from tests.integration.crashing.service_process import ForkedProcess, start_proc
 from tests.integration.crashing.sink import Sink
 from tests.servers import MigratedDatabases
 
-KILLS = 5
+KILLS = 3
 MIGRATIONS = Path(gateway_service.__file__).parent / "storage" / "migrations"
 PERSON = a_recipient()
 VANISHING = a_template_version(code="vanishing")

@@ -38,7 +38,7 @@ async def supervise(settings: EmailSettings, *, log: Path, until: Callable[[], A
 
 @pytest.mark.parametrize(
     ("broker_url", "messages"),
-    [("postgres", 100), ("rabbitmq", 400)],
+    [("postgres", 100), ("rabbitmq", 200)],
     indirect=["broker_url"],
     ids=["postgres", "rabbitmq"],
 )

@@ -11,7 +11,7 @@ def test_it_rests_meanwhile_and_works_again_but_for_what_was_imported() -> None:
     frozen = gc.get_freeze_count()
     with without_collecting():
         assert not gc.isenabled()
-        lasting = [[] for _ in range(100)]
+        lasting: list[list[int]] = [[] for _ in range(100)]
     assert gc.isenabled()
     assert gc.get_freeze_count() >= frozen + len(lasting)
 
