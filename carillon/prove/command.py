@@ -81,10 +81,10 @@ def prove(
         json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     if page is not None:
         page.write_text(markdown(report))
-    if not report.is_green:
-        raise typer.Exit(_RED)
     if all(each.skipped for each in report.scenarios):
         raise typer.Exit(_SETUP_ERROR_CODE)
+    if not report.is_green:
+        raise typer.Exit(_RED)
 
 
 def _command(broker: Broker, *, size: Size, seed: int, only: list[int]) -> str:

@@ -13,7 +13,14 @@ from carillon.prove.servers import ProofServers
 from carillon.prove.wires.client import Wires
 from carillon.prove.witness.behaviour import Rule
 from carillon.prove.witness.control import Control
-from carillon.prove.witness.journal import FaultBegun, FaultEnded, JournalWriter
+from carillon.prove.witness.journal import (
+    Effect,
+    FaultBegun,
+    FaultEnded,
+    Intent,
+    JournalWriter,
+    read_journal,
+)
 from carillon.prove.witnesses import LoadClient
 
 CALLS_IN_FLIGHT = 32
@@ -47,7 +54,6 @@ class Experiment:
         self.random = random.Random(seed)
         self.seed = self.random.randrange(2**31)
         self.load = load
-        self.provider_journals = provider_journals
         self.servers = servers
         self.installation = installation
         self.nursery = nursery
@@ -59,6 +65,7 @@ class Experiment:
         self.figures: dict[str, float] = {}
         self.phases: dict[str, tuple[float, float]] = {}
         self._journal = journal
+        self._provider_journals = provider_journals
         self._load_ended = False
 
     def pick(self, small: float, usual: float, full: float) -> float:
@@ -171,6 +178,16 @@ class Experiment:
     def may_doubt(self, calls: float) -> None:
         """So many calls more may end in doubt."""
         self.doubts += int(calls)
+
+    def effects(self) -> list[Effect]:
+        """What the providers have taken of this load so far."""
+        ours = {record.mark for record in self.load.told() if isinstance(record, Intent)}
+        return [
+            record
+            for path in self._provider_journals
+            for record in read_journal(path)
+            if isinstance(record, Effect) and record.mark in ours
+        ]
 
     def _doubt(self, name: str) -> None:
         if name.startswith(("email", "push")):

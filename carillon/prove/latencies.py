@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from carillon.prove.experiment import Experiment
-from carillon.prove.witness.journal import Effect, Intent, read_journal
+from carillon.prove.witness.journal import Intent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,13 @@ def deliveries(experiment: Experiment, *, channel: str, phase: str) -> Deliverie
     begun, ended = experiment.phases[phase]
     asked = {
         record.mark: record.t
-        for record in read_journal(experiment.load.journal)
+        for record in experiment.load.told()
         if isinstance(record, Intent) and record.channel == channel and begun <= record.t < ended
     }
     took: dict[str, float] = {}
-    for path in experiment.provider_journals:
-        for record in read_journal(path):
-            if isinstance(record, Effect) and record.mark in asked:
-                took.setdefault(record.mark, record.t - asked[record.mark])
+    for effect in experiment.effects():
+        if effect.mark in asked:
+            took.setdefault(effect.mark, effect.t - asked[effect.mark])
     if not took:
         return None
     ordered = sorted(took.values())

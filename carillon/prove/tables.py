@@ -31,6 +31,8 @@ def print_table(report: ProofReport, console: Console) -> None:
     for each in report.scenarios:
         table.add_row(*_row(each), style="" if each.is_green else "dim" if each.skipped else "bold red")
     console.print(table)
+    for line in _figures(report):
+        console.print(line, style="dim", markup=False, highlight=False)
     for line in _remarks(report):
         console.print(line, style="red", markup=False, highlight=False)
 
@@ -50,7 +52,7 @@ def markdown(report: ProofReport) -> str:
         f"|{'|'.join('---' if heading in ('scenario', '') else '---:' for heading in headings)}|",
         *(f"| {' | '.join(_row(each))} |" for each in report.scenarios),
     ]
-    remarks = list(_remarks(report))
+    remarks = [*_figures(report), *_remarks(report)]
     return "\n".join([*lines, *(["", *(f"- {remark}" for remark in remarks)] if remarks else [])]) + "\n"
 
 
@@ -88,6 +90,15 @@ def _row(report: ScenarioReport) -> list[str]:
         _told(verdict.recovery_s, ".1f"),
         f"{report.seconds:.0f}",
         "green" if report.is_green else "RED",
+    ]
+
+
+def _figures(report: ProofReport) -> list[str]:
+    return [
+        f"{each.number} {each.name}: "
+        + ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in each.figures.items())
+        for each in report.scenarios
+        if each.figures
     ]
 
 

@@ -6,7 +6,6 @@ from carillon.prove.experiment import Experiment
 from carillon.prove.installation import NOBODY_ASKS_TWICE, Setting
 from carillon.prove.scenario import Load, Scenario, Size
 from carillon.prove.witness.behaviour import Do, Rule
-from carillon.prove.witness.journal import Effect, Intent, read_journal
 from carillon.prove.witness.verdict import Verdict
 from carillon.services import SERVICES
 from shared.process.crash_points import CrashPoint
@@ -113,14 +112,8 @@ def _worker_frozen(experiment: Experiment) -> None:
 
 def _repeated_once(experiment: Experiment, _verdict: Verdict) -> list[str]:
     """A doubt is worth one copy more: it is settled once, by whoever made the attempt or took it over."""
-    ours = {record.mark for record in read_journal(experiment.load.journal) if isinstance(record, Intent)}
-    effects = Counter(
-        record.mark
-        for path in experiment.provider_journals
-        for record in read_journal(path)
-        if isinstance(record, Effect) and record.mark in ours
-    )
-    often = sum(count > _MOST_COPIES for count in effects.values())
+    copies = Counter(effect.mark for effect in experiment.effects())
+    often = sum(count > _MOST_COPIES for count in copies.values())
     return [f"{often} sent more than twice"] if often else []
 
 

@@ -7,6 +7,7 @@ from carillon.prove.installation import Setting
 from carillon.prove.report import timed_out
 from carillon.prove.scenario import Load, Scenario, Size
 from carillon.prove.witness.behaviour import Do, Rule
+from carillon.prove.witness.journal import Asked
 from carillon.prove.witness.verdict import Verdict
 from shared.process.crash_points import CrashPoint
 
@@ -23,8 +24,12 @@ def _overloaded(experiment: Experiment) -> None:
         experiment.stop_load()
 
 
-def _quick_answers(_experiment: Experiment, verdict: Verdict) -> list[str]:
+def _quick_answers(experiment: Experiment, verdict: Verdict) -> list[str]:
     wrong = timed_out(verdict)
+    asked = [record.t for record in experiment.load.told() if isinstance(record, Asked)]
+    sent = [effect.t for effect in experiment.effects()]
+    experiment.figures["asked_per_s"] = round(_per_second(asked), 1)
+    experiment.figures["sent_per_s"] = round(_per_second(sent), 1)
     if verdict.p99_ms is None or verdict.p99_ms > _SLOWEST_ACCEPT_MS:
         wrong.append(f"accepting took {verdict.p99_ms} ms (p99)")
     if verdict.refusal_p99_ms is None:
@@ -32,6 +37,11 @@ def _quick_answers(_experiment: Experiment, verdict: Verdict) -> list[str]:
     elif verdict.refusal_p99_ms > _SLOWEST_REFUSAL_MS:
         wrong.append(f"refusing took {verdict.refusal_p99_ms:.0f} ms (p99)")
     return wrong
+
+
+def _per_second(times: list[float]) -> float:
+    """From the first to the last."""
+    return len(times) / (max(times) - min(times))
 
 
 def _everything(experiment: Experiment) -> None:

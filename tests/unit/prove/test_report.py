@@ -1,14 +1,17 @@
 """What makes a verdict red: each rule alone, with its own sentence, and its innocent neighbour."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from carillon.machine import Machine
 from carillon.prove.report import ProofReport, ScenarioReport, common_complaints, timed_out
 from carillon.prove.scenario import Scenario
+from carillon.prove.tables import markdown, print_table
 from carillon.prove.witness.verdict import Recovery, Verdict
 from tests.unit.prove.witness.handmade import WHOLE
 
@@ -217,3 +220,30 @@ def test_a_proof_is_green_where_what_was_played_is(report: ProofReport, *, green
 def test_a_report_can_be_read_back() -> None:
     report = proof_report(scenario_report(), NOT_PLAYED)
     assert msgspec.json.decode(msgspec.json.encode(report), type=ProofReport) == report
+
+
+def shown(report: ProofReport) -> str:
+    """In a terminal."""
+    with io.StringIO() as file:
+        print_table(report, Console(file=file, width=150))
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("form", [markdown, shown])
+def test_the_table_tells_figures_complaints_and_what_was_not_played(
+    form: Callable[[ProofReport], str],
+) -> None:
+    figures = {"sent_per_s": 271.5, "asked_per_s": 2100.0}
+    red = scenario_report(complaints=["1 lost"], verdict=verdict(accepted=4711), figures=figures)
+
+    text = form(proof_report(red, NOT_PLAYED, complaints=["afterwards: 2 stuck"]))
+
+    assert "4711" in text
+    for line in (
+        "7 kill: sent per s 271.5, asked per s 2100",
+        "7 kill: 1 lost",
+        "7 kill: not played. it needs root",
+        "afterwards: 2 stuck",
+    ):
+        assert line in text
+    assert "sent per s" not in form(proof_report(scenario_report()))
