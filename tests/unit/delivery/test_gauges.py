@@ -23,8 +23,8 @@ async def test_a_ledger_that_does_not_answer_is_not_told_of() -> None:
 
 
 def test_what_alerts_watch_begins_at_0() -> None:
-    metrics.begin(Channel.PUSH, providers=["first"])
+    metrics.begin(Channel.PUSH, providers=["of no other test"])
     ended = {"channel": "push", "state": "unknown"}
-    attempts = {"channel": "push", "provider": "first", "outcome": "retryable"}
+    attempts = {"channel": "push", "provider": "of no other test", "outcome": "retryable"}
     assert REGISTRY.get_sample_value("carillon_deliveries_ended_total", ended) is not None
     assert REGISTRY.get_sample_value("carillon_delivery_attempts_total", attempts) == 0
