@@ -33,6 +33,8 @@ SHORT_PATIENCE_MS = 100
 """For a key that is known to be held up, so that one stuck request does not delay a whole group."""
 GATHER_S = 0.002
 """Short: whoever was looked up together comes here together."""
+MOST_IN_ONE = 64
+"""More share a commit hardly better, and would all be answered in one round of the event loop."""
 NOT_STORABLE = "PostgreSQL cannot store what this holds"
 ASK_AGAIN = "It is not known whether this was stored; ask again with the same idempotency key"
 
@@ -62,7 +64,7 @@ class Submissions:
         self._within_s = within_s
         self._hand_off = hand_off
         self._group: GroupCommit[Submission, Answer | Exception] = GroupCommit(
-            self._flush, name="acceptance", max_wait_s=GATHER_S
+            self._flush, name="acceptance", max_wait_s=GATHER_S, max_batch=MOST_IN_ONE
         )
 
     async def start(self) -> None:

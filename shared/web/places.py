@@ -12,6 +12,8 @@ STRANGERS_SHARE = 2
 """Strangers hold one in so many, and of those for bulk, too."""
 _LAST_SHARE = 8
 """The last of so many is for those who hold few."""
+_BUSY_SHARE = 3
+"""Busy is where one in so many is taken."""
 _IN_VAIN_FOR_S = 1.0
 
 
@@ -34,6 +36,11 @@ class Line:
     def few_are_left(self, count: int) -> bool:
         """After so many more."""
         return self.most - self.taken - count < max(1, self.most // _LAST_SHARE)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many are in hand that they get into each other's way."""
+        return self.taken > self.most // _BUSY_SHARE
 
     def add(self, count: int) -> None:
         """So many more are taken, or less."""

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 _RETRY_AFTER_S = range(1, 4)
 _LOG_EVERY_S = 1.0
 _LARGE_BYTES = 64 * 1024
+LEAST_A_ROUND, MOST_A_ROUND = 32, 128
+"""Of the event loop. A request in hand needs ten rounds or so."""
 
 _refused = counter("admission_refused", "Requests refused before their body was read", ("reason",))
 
@@ -43,7 +45,7 @@ class Refusals:
         self._body_s = body_s
         self._counters = {refusal: _refused.labels(refusal.value) for refusal in Refusal}
         self._not_logged: Counter[str] = Counter()
-        self._rounds = Rounds()
+        self._rounds = Rounds(least=LEAST_A_ROUND, most=MOST_A_ROUND)
 
     def problem(self, refusal: Refusal) -> ApiProblem:
         """To be answered by somebody else."""

@@ -1,12 +1,10 @@
-"""A share of the event loop's time for something cheap that comes in masses."""
+"""A share of the event loop's time for something that comes in masses."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 
-LEAST, MOST = 32, 128
-"""That pass in a round of the loop, whatever it took."""
 SHARE = 0.3
 """Of the loop's time."""
 COST_S = 50e-6
@@ -15,11 +13,13 @@ COST_S = 50e-6
 
 class Rounds:
     """Lets so many pass in each round of the event loop, in their order, that they take `SHARE` of its time:
-    by what else the round before has taken. What else is to be done needs ten rounds or so."""
+    by what else the round before has taken; `least` and `most` pass whatever it took."""
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, least: int, most: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._least = least
+        self._most = most
         self._monotonic = monotonic
-        self._each = self._left = LEAST
+        self._each = self._left = least
         self._began_s = 0.0
         self._passed = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -45,7 +45,7 @@ class Rounds:
         others_s = now_s - self._began_s - self._passed * COST_S
         share = round(others_s * SHARE / COST_S)
         self._began_s = now_s
-        self._left = self._each = min(max(share, LEAST), MOST)
+        self._left = self._each = min(max(share, self._least), self._most)
         self._passed = 0
         while self._left and self._waiting:
             turn = self._waiting.popleft()

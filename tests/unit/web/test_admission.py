@@ -10,9 +10,8 @@ from uuid import UUID
 import pytest
 from starlette.types import Message, Scope
 
-from shared.web.admission import BYTES_A_PLACE
-from shared.web.refusals import Refusal, Refusals
-from shared.web.rounds import MOST
+from shared.web.admission import BEGUN_A_ROUND, BYTES_A_PLACE
+from shared.web.refusals import MOST_A_ROUND, Refusal, Refusals
 from tests.unit.web.door import BULK, LARGEST, PAGE, a_door, rounds
 
 
@@ -47,8 +46,24 @@ async def test_a_thousand_refusals_take_several_rounds_and_leave_them_to_the_wor
         while done[-1] < len(asked):
             await asyncio.sleep(0)
             done.append(sum(task.done() for task in asked))
-    assert max(later - now for now, later in itertools.pairwise(done)) <= MOST
+    assert max(later - now for now, later in itertools.pairwise(done)) <= MOST_A_ROUND
     assert {task.result().status for task in asked} == {503}
+
+
+async def test_those_who_come_together_do_not_begin_in_one_round() -> None:
+    few, many = 50, 100
+    door = await a_door(places=3 * few)
+    asked = [asyncio.create_task(door.ask()) for _ in range(many)]
+    begun = [0]
+    while begun[-1] < many:
+        await asyncio.sleep(0)
+        begun.append(len(door.in_hand))
+    steps = [later - now for now, later in itertools.pairwise(begun)]
+    assert max(steps) <= few + BEGUN_A_ROUND, "as long as there are few nobody waits"
+    assert sum(step <= BEGUN_A_ROUND for step in steps) >= (many - few) / BEGUN_A_ROUND
+    for one in door.in_hand:
+        one.set_result(None)
+    assert {(await task).status for task in asked} == {202}
 
 
 async def test_batches_hold_a_quarter_and_leave_the_rest_to_others() -> None:

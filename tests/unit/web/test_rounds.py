@@ -5,7 +5,9 @@ import itertools
 
 import pytest
 
-from shared.web.rounds import LEAST, MOST, Rounds
+from shared.web.rounds import Rounds
+
+LEAST, MOST = 32, 128
 
 
 class Clock:
@@ -26,7 +28,7 @@ class Clock:
     [(0.0, LEAST), (0.001, LEAST), (0.010, 46), (0.020, 92), (10.0, MOST)],
 )
 async def test_so_many_pass_in_a_round_as_its_time_is_worth(round_s: float, each: int) -> None:
-    rounds = Rounds(monotonic=Clock(round_s))
+    rounds = Rounds(least=LEAST, most=MOST, monotonic=Clock(round_s))
     waiting = [asyncio.create_task(rounds.turn()) for _ in range(2000)]
     passed = [0]
     while passed[-1] < len(waiting):
@@ -40,7 +42,7 @@ async def test_so_many_pass_in_a_round_as_its_time_is_worth(round_s: float, each
 
 
 async def test_who_came_first_passes_first() -> None:
-    rounds, order = Rounds(), list[int]()
+    rounds, order = Rounds(least=LEAST, most=MOST), list[int]()
 
     async def come(number: int) -> None:
         await rounds.turn()
@@ -52,7 +54,7 @@ async def test_who_came_first_passes_first() -> None:
 
 
 async def test_after_a_rest_nobody_waits() -> None:
-    rounds = Rounds()
+    rounds = Rounds(least=LEAST, most=MOST)
     await asyncio.gather(*(rounds.turn() for _ in range(LEAST * 3)))
     for _ in range(3):
         await asyncio.sleep(0)
@@ -63,7 +65,7 @@ async def test_after_a_rest_nobody_waits() -> None:
 
 
 async def test_who_goes_away_takes_nobody_elses_turn() -> None:
-    rounds = Rounds(monotonic=Clock(0.0))
+    rounds = Rounds(least=LEAST, most=MOST, monotonic=Clock(0.0))
     waiting = [asyncio.create_task(rounds.turn()) for _ in range(LEAST * 3)]
     await asyncio.sleep(0)
     for task in waiting[LEAST : LEAST * 2]:
